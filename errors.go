@@ -1,0 +1,381 @@
+package ssmresume
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+)
+
+// unknownError is the code, and the message, of an error that has none on the
+// wire, as in the SDK.
+const unknownError = "UnknownError"
+
+// DoesNotExistError reports that no session with this ID can be resumed (wire
+// code DoesNotExistException). Trying again will not help: start a new session.
+type DoesNotExistError struct {
+	Message string // the service's own text
+}
+
+// SessionTimedOutError reports that the service answered without a token: the
+// session has ended. Trying again will not help: start a new session. AWS does
+// not document when it answers so and when with a [DoesNotExistError]; the AWS
+// SDKs report this answer as a success.
+type SessionTimedOutError struct{}
+
+// AccessDeniedError reports that the caller's IAM policies, or the state of the
+// AWS account, do not allow the call (wire codes AccessDeniedException,
+// AccessDenied, NotAuthorized, OptInRequired, UnauthorizedOperation; or status
+// 401 or 403 without a code, which may come from a proxy). A person must act:
+// the call needs ssm:ResumeSession on the session's ARN.
+type AccessDeniedError struct {
+	Code    string // the wire's code, "UnknownError" if there was none
+	Message string // the service's own text
+}
+
+// CredentialsError reports that the service did not accept the credentials
+// (wire codes ExpiredTokenException, ExpiredToken, UnrecognizedClientException,
+// InvalidClientTokenId, InvalidToken, MissingAuthenticationToken,
+// MissingAuthenticationTokenException, TokenRefreshRequired). The call has
+// already asked the provider for new ones. Log in again, or fix the provider.
+type CredentialsError struct {
+	Code    string // the wire's code
+	Message string // the service's own text
+	Expired bool   // they were good once
+}
+
+// SignatureError reports that the service calculated another signature (wire
+// codes InvalidSignatureException, SignatureDoesNotMatch, IncompleteSignature,
+// IncompleteSignatureException, AuthFailure, RequestExpired,
+// RequestTimeTooSkewed). The secret key is wrong, or the local clock is and
+// could not be corrected from the answer's Date.
+type SignatureError struct {
+	Code    string // the wire's code
+	Message string // the service's own text
+}
+
+// ThrottlingError reports that the service allows no more requests for now (the
+// SDK's throttle codes, or status 429). Wait and try again.
+type ThrottlingError struct {
+	Code       string        // the wire's code, "UnknownError" if there was none
+	Message    string        // the service's own text
+	RetryAfter time.Duration // how long the service said to wait, 0 if it did not
+}
+
+// ValidationError reports that the service found the request wrong (wire codes
+// ValidationException, ValidationError, SerializationException,
+// UnknownOperationException, and those that begin with InvalidParameter): the
+// session ID is malformed, or the endpoint is not Systems Manager's.
+type ValidationError struct {
+	Code    string // the wire's code
+	Message string // the service's own text
+}
+
+// InternalServerError reports that the service failed (wire codes
+// InternalServerError, InternalServerException, InternalFailure, InternalError,
+// ServiceUnavailable, ServiceUnavailableException, or any other status from
+// 500). Try again later.
+type InternalServerError struct {
+	Code    string // the wire's code, "UnknownError" if there was none
+	Message string // the service's own text
+}
+
+var (
+	_ smithy.APIError = (*DoesNotExistError)(nil)
+	_ smithy.APIError = (*SessionTimedOutError)(nil)
+	_ smithy.APIError = (*AccessDeniedError)(nil)
+	_ smithy.APIError = (*CredentialsError)(nil)
+	_ smithy.APIError = (*SignatureError)(nil)
+	_ smithy.APIError = (*ThrottlingError)(nil)
+	_ smithy.APIError = (*ValidationError)(nil)
+	_ smithy.APIError = (*InternalServerError)(nil)
+)
+
+// ErrorCode returns "DoesNotExistException".
+func (e *DoesNotExistError) ErrorCode() string { return "DoesNotExistException" }
+
+// ErrorMessage returns the service's text as it came.
+func (e *DoesNotExistError) ErrorMessage() string { return e.Message }
+
+// ErrorFault returns smithy.FaultClient.
+func (e *DoesNotExistError) ErrorFault() smithy.ErrorFault { return smithy.FaultClient }
+
+// Error returns code and message, with control characters escaped.
+func (e *DoesNotExistError) Error() string { return printAPIError(e) }
+
+// ErrorCode returns "SessionTimedOut", which is not a code of the service: the
+// answer is a success that holds no token.
+func (e *SessionTimedOutError) ErrorCode() string { return "SessionTimedOut" }
+
+// ErrorMessage says what the answer means.
+func (e *SessionTimedOutError) ErrorMessage() string {
+	return "the service returned no token: the session has ended and cannot be resumed"
+}
+
+// ErrorFault returns smithy.FaultClient.
+func (e *SessionTimedOutError) ErrorFault() smithy.ErrorFault { return smithy.FaultClient }
+
+// Error returns code and message.
+func (e *SessionTimedOutError) Error() string { return printAPIError(e) }
+
+// ErrorCode returns the wire's code.
+func (e *AccessDeniedError) ErrorCode() string { return e.Code }
+
+// ErrorMessage returns the service's text as it came.
+func (e *AccessDeniedError) ErrorMessage() string { return e.Message }
+
+// ErrorFault returns smithy.FaultClient.
+func (e *AccessDeniedError) ErrorFault() smithy.ErrorFault { return smithy.FaultClient }
+
+// Error returns code and message, with control characters escaped.
+func (e *AccessDeniedError) Error() string { return printAPIError(e) }
+
+// ErrorCode returns the wire's code.
+func (e *CredentialsError) ErrorCode() string { return e.Code }
+
+// ErrorMessage returns the service's text as it came.
+func (e *CredentialsError) ErrorMessage() string { return e.Message }
+
+// ErrorFault returns smithy.FaultClient.
+func (e *CredentialsError) ErrorFault() smithy.ErrorFault { return smithy.FaultClient }
+
+// Error returns code and message, with control characters escaped.
+func (e *CredentialsError) Error() string { return printAPIError(e) }
+
+// ErrorCode returns the wire's code.
+func (e *SignatureError) ErrorCode() string { return e.Code }
+
+// ErrorMessage returns the service's text as it came.
+func (e *SignatureError) ErrorMessage() string { return e.Message }
+
+// ErrorFault returns smithy.FaultClient.
+func (e *SignatureError) ErrorFault() smithy.ErrorFault { return smithy.FaultClient }
+
+// Error returns code and message, with control characters escaped.
+func (e *SignatureError) Error() string { return printAPIError(e) }
+
+// ErrorCode returns the wire's code.
+func (e *ThrottlingError) ErrorCode() string { return e.Code }
+
+// ErrorMessage returns the service's text as it came.
+func (e *ThrottlingError) ErrorMessage() string { return e.Message }
+
+// ErrorFault returns smithy.FaultClient.
+func (e *ThrottlingError) ErrorFault() smithy.ErrorFault { return smithy.FaultClient }
+
+// RetryableError returns true, which makes the SDK's retryers try a 429 without
+// a code again too.
+func (e *ThrottlingError) RetryableError() bool { return true }
+
+// Error returns code and message, with control characters escaped.
+func (e *ThrottlingError) Error() string { return printAPIError(e) }
+
+// ErrorCode returns the wire's code.
+func (e *ValidationError) ErrorCode() string { return e.Code }
+
+// ErrorMessage returns the service's text as it came.
+func (e *ValidationError) ErrorMessage() string { return e.Message }
+
+// ErrorFault returns smithy.FaultClient.
+func (e *ValidationError) ErrorFault() smithy.ErrorFault { return smithy.FaultClient }
+
+// Error returns code and message, with control characters escaped.
+func (e *ValidationError) Error() string { return printAPIError(e) }
+
+// ErrorCode returns the wire's code.
+func (e *InternalServerError) ErrorCode() string { return e.Code }
+
+// ErrorMessage returns the service's text as it came.
+func (e *InternalServerError) ErrorMessage() string { return e.Message }
+
+// ErrorFault returns smithy.FaultServer.
+func (e *InternalServerError) ErrorFault() smithy.ErrorFault { return smithy.FaultServer }
+
+// Error returns code and message, with control characters escaped.
+func (e *InternalServerError) Error() string { return printAPIError(e) }
+
+func printAPIError(e smithy.APIError) string {
+	return printable(e.ErrorCode() + ": " + e.ErrorMessage())
+}
+
+// genericError puts an escaped text before a *smithy.GenericAPIError, whose own
+// Error method prints what came from the wire as it is.
+type genericError struct{ *smithy.GenericAPIError }
+
+func (e genericError) Error() string { return printable(e.GenericAPIError.Error()) }
+func (e genericError) Unwrap() error { return e.GenericAPIError }
+
+// printable escapes what could forge a line of a log or turn its direction.
+func printable(s string) string {
+	unsafe := func(r rune) bool {
+		return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == '\u2028' || r == '\u2029'
+	}
+	s = strings.ToValidUTF8(s, "\ufffd")
+	if !strings.ContainsFunc(s, unsafe) {
+		return s
+	}
+	var b strings.Builder
+	for _, r := range s {
+		if unsafe(r) {
+			b.WriteString(strings.Trim(strconv.QuoteRuneToASCII(r), "'"))
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
+
+// responseError adds the SDK's layer that holds the response: no request, whose
+// headers hold credentials, and no body.
+func responseError(resp *http.Response, err error) error {
+	return &awshttp.ResponseError{
+		ResponseError: &smithyhttp.ResponseError{
+			Response: &smithyhttp.Response{Response: &http.Response{
+				Status:        resp.Status,
+				StatusCode:    resp.StatusCode,
+				Proto:         resp.Proto,
+				ProtoMajor:    resp.ProtoMajor,
+				ProtoMinor:    resp.ProtoMinor,
+				Header:        resp.Header,
+				Body:          http.NoBody,
+				ContentLength: resp.ContentLength,
+			}},
+			Err: err,
+		},
+		RequestID: requestID(resp.Header),
+	}
+}
+
+// requestID looks where the SDK looks. It is escaped, since the SDK's error
+// prints it as it is.
+func requestID(h http.Header) string {
+	id := h.Get("X-Amzn-Requestid")
+	if id == "" {
+		id = h.Get("X-Amz-Requestid")
+	}
+	return printable(id)
+}
+
+// decodeError finds the code where the SDK finds it: in the header, then in
+// "__type", then in "code". A body that is not a JSON object, such as a
+// proxy's page, leaves the header's code or the status to say what happened.
+func decodeError(resp *http.Response, body []byte, sessionToken string) error {
+	var info struct {
+		Type    any `json:"__type"`
+		Code    any
+		Message any
+	}
+	isJSON := len(body) <= maxBody && json.NewDecoder(bytes.NewReader(body)).Decode(&info) == nil
+
+	code := resp.Header.Get("X-Amzn-Errortype")
+	for _, v := range []any{info.Type, info.Code} {
+		if s, ok := v.(string); ok && code == "" {
+			code = s
+		}
+	}
+	code, _, _ = strings.Cut(code, ":")
+	if _, name, ok := strings.Cut(code, "#"); ok {
+		code = name
+	}
+	if code == "" {
+		code = unknownError
+	}
+
+	message, _ := info.Message.(string)
+	if message == "" {
+		switch {
+		case !isJSON && code == unknownError:
+			message = "the answer has no error code, its status is " + strconv.Itoa(resp.StatusCode) + " " + http.StatusText(resp.StatusCode)
+		case !modeledCodes[code]:
+			message = unknownError // as in the SDK
+		}
+	}
+	// AWS may explain a wrong signature by the request it signed.
+	if sessionToken != "" {
+		message = strings.ReplaceAll(message, sessionToken, redacted)
+	}
+	return newAPIError(resp, code, message)
+}
+
+// modeledCodes have a type of their own in the SDK, which leaves an absent
+// message empty there.
+var modeledCodes = map[string]bool{
+	"AccessDeniedException": true,
+	"DoesNotExistException": true,
+	"InternalServerError":   true,
+	"ThrottlingException":   true,
+	"ValidationException":   true,
+}
+
+// newAPIError is the table of what each code means.
+func newAPIError(resp *http.Response, code, message string) error {
+	_, throttled := retry.DefaultThrottleErrorCodes[code]
+	switch code {
+	case "DoesNotExistException":
+		return &DoesNotExistError{Message: message}
+	case "AccessDeniedException", "AccessDenied", "NotAuthorized", "OptInRequired", "UnauthorizedOperation":
+		return &AccessDeniedError{Code: code, Message: message}
+	case "ExpiredTokenException", "ExpiredToken", "TokenRefreshRequired":
+		return &CredentialsError{Code: code, Message: message, Expired: true}
+	case "UnrecognizedClientException", "InvalidClientTokenId", "InvalidToken",
+		"MissingAuthenticationToken", "MissingAuthenticationTokenException":
+		return &CredentialsError{Code: code, Message: message}
+	case "InvalidSignatureException", "SignatureDoesNotMatch", "IncompleteSignature", "IncompleteSignatureException",
+		"AuthFailure", "RequestExpired", "RequestTimeTooSkewed":
+		return &SignatureError{Code: code, Message: message}
+	case "ValidationException", "ValidationError", "SerializationException", "UnknownOperationException":
+		return &ValidationError{Code: code, Message: message}
+	case "InternalServerError", "InternalServerException", "InternalFailure", "InternalError",
+		"ServiceUnavailable", "ServiceUnavailableException":
+		return &InternalServerError{Code: code, Message: message}
+	}
+	switch status := resp.StatusCode; {
+	case throttled || status == http.StatusTooManyRequests:
+		return &ThrottlingError{Code: code, Message: message, RetryAfter: retryAfter(resp.Header)}
+	case strings.HasPrefix(code, "InvalidParameter"):
+		return &ValidationError{Code: code, Message: message}
+	case status >= 500:
+		return &InternalServerError{Code: code, Message: message}
+	case code == unknownError && (status == http.StatusUnauthorized || status == http.StatusForbidden):
+		return &AccessDeniedError{Code: code, Message: message}
+	}
+	return genericError{&smithy.GenericAPIError{Code: code, Message: message}}
+}
+
+// retryAfterOf returns what the answer behind err says.
+func retryAfterOf(err error) time.Duration {
+	var re *awshttp.ResponseError
+	if !errors.As(err, &re) {
+		return 0
+	}
+	return retryAfter(re.Response.Header)
+}
+
+// retryAfter reads AWS's header, in milliseconds, or else the standard one, in
+// seconds or as a date, which is counted from the answer's Date. It returns 0
+// where there is neither, and a year at most.
+func retryAfter(h http.Header) time.Duration {
+	const year = 365 * 24 * time.Hour
+	if ms, err := strconv.ParseInt(h.Get("X-Amz-Retry-After"), 10, 64); err == nil && ms >= 0 {
+		return time.Duration(min(ms, year.Milliseconds())) * time.Millisecond
+	}
+	value := h.Get("Retry-After")
+	if s, err := strconv.ParseInt(value, 10, 64); err == nil && s >= 0 {
+		return time.Duration(min(s, int64(year/time.Second))) * time.Second
+	}
+	at, err := http.ParseTime(value)
+	date, dateErr := http.ParseTime(h.Get("Date"))
+	if err != nil || dateErr != nil {
+		return 0
+	}
+	return min(max(at.Sub(date), 0), year)
+}

@@ -1,0 +1,164 @@
+package ssmresume
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+
+	"github.com/aws/smithy-go"
+)
+
+// maxBody bounds what is read of an answer. The service's are about 1 KiB.
+const maxBody = 64 << 10
+
+// ResumeSessionOutput is the answer of [Client.ResumeSession]. It can be
+// printed and logged; its secrets do not print themselves.
+type ResumeSessionOutput struct {
+	// SessionID is the ID of the session, as the service returned it. It is
+	// empty if the answer held none.
+	SessionID string
+
+	// TokenValue opens the data channel. It is never empty.
+	TokenValue Token
+
+	// StreamURL is where the data channel is dialled. It is zero if the answer
+	// held none; if it held one that [ParseStreamURL] refuses, only DialURL is set.
+	StreamURL StreamURL
+
+	// RequestID is the service's ID of the request, for AWS Support.
+	RequestID string
+}
+
+const redacted = "[redacted]"
+
+// A Token opens the data channel of a session for whoever holds it. It prints
+// and encodes as "[redacted]" in every way; only [Token.Reveal] gives it out.
+//
+// Compare tokens with Equal or go-cmp: reflect.DeepEqual of two equal tokens is
+// false. Hand a token to another program in its environment or on its standard
+// input, never as an argument, which other users of the machine can read.
+// Nothing here protects from who can read the process's memory.
+type Token struct {
+	reveal func() string // a func: neither fmt nor reflection can read it, and == does not compile
+}
+
+// NewToken returns a token that reveals s.
+func NewToken(s string) Token {
+	if s == "" {
+		return Token{}
+	}
+	return Token{func() string { return s }}
+}
+
+// Reveal returns the secret. Call it where the token is sent and nowhere else.
+func (t Token) Reveal() string {
+	if t.reveal == nil {
+		return ""
+	}
+	return t.reveal()
+}
+
+// IsZero reports whether the token is empty.
+func (t Token) IsZero() bool { return t.reveal == nil }
+
+// Equal reports whether both tokens reveal the same secret.
+func (t Token) Equal(u Token) bool { return t.Reveal() == u.Reveal() }
+
+// String returns "[redacted]".
+func (Token) String() string { return redacted }
+
+// Format prints "[redacted]", whatever the verb.
+func (Token) Format(s fmt.State, _ rune) { io.WriteString(s, redacted) }
+
+// LogValue returns "[redacted]".
+func (Token) LogValue() slog.Value { return slog.StringValue(redacted) }
+
+// MarshalText returns "[redacted]", in encoding/json and encoding/xml too.
+func (Token) MarshalText() ([]byte, error) { return []byte(redacted), nil }
+
+// UnmarshalText fails: a token does not print itself, so none can be read back.
+func (*Token) UnmarshalText([]byte) error {
+	return errors.New("ssmresume: a Token cannot be decoded from text; use NewToken")
+}
+
+// readBody reads at most one byte more than maxBody, which marks the body as
+// too long.
+func readBody(resp *http.Response) ([]byte, error) {
+	size := int64(1 << 10)
+	if n := resp.ContentLength; n >= 0 && n <= maxBody {
+		size = n
+	}
+	buf := bytes.NewBuffer(make([]byte, 0, size+bytes.MinRead))
+	_, err := buf.ReadFrom(io.LimitReader(resp.Body, maxBody+1))
+	return buf.Bytes(), err
+}
+
+// decodeResponse returns the output, or an error without the layer that holds
+// the response.
+func decodeResponse(resp *http.Response, body []byte, sessionToken string) (*ResumeSessionOutput, error) {
+	if resp.StatusCode < 200 || resp.StatusCode > 299 {
+		return nil, decodeError(resp, body, sessionToken)
+	}
+	answer, err := decodeAnswer(body)
+	if err != nil {
+		return nil, &smithy.DeserializationError{Err: err} // no Snapshot: the body may hold a token
+	}
+	id := requestID(resp.Header)
+	if answer.TokenValue == "" {
+		if id == "" {
+			return nil, &smithy.DeserializationError{Err: errors.New("the answer holds no TokenValue and has no request ID, so it is not the service's")}
+		}
+		return nil, &SessionTimedOutError{}
+	}
+	u, err := ParseStreamURL(answer.StreamURL)
+	if err != nil && answer.StreamURL != "" {
+		u = StreamURL{raw: func() string { return answer.StreamURL }}
+	}
+	return &ResumeSessionOutput{
+		SessionID:  answer.SessionID,
+		TokenValue: NewToken(answer.TokenValue),
+		StreamURL:  u,
+		RequestID:  id,
+	}, nil
+}
+
+// answer is the service's answer as it is on the wire. encoding/json takes
+// "sessionId" for "SessionId" too, which neither the service nor the SDK does;
+// of several fields that fit a spelling it takes the first, so the fields of
+// type otherSpelling catch all but the right one.
+type answer struct {
+	A otherSpelling `json:"sessionid"`
+	B otherSpelling `json:"streamurl"`
+	C otherSpelling `json:"tokenvalue"`
+
+	SessionID  string `json:"SessionId"`
+	StreamURL  string `json:"StreamUrl"`
+	TokenValue string `json:"TokenValue"`
+}
+
+type otherSpelling struct{}
+
+func (*otherSpelling) UnmarshalJSON([]byte) error { return nil }
+
+// decodeAnswer reads one JSON object. Its errors hold nothing of the body.
+func decodeAnswer(body []byte) (*answer, error) {
+	if len(body) > maxBody {
+		return nil, fmt.Errorf("the body is longer than %d bytes", maxBody)
+	}
+	if trimmed := bytes.TrimLeft(body, " \t\r\n"); len(trimmed) == 0 || trimmed[0] != '{' {
+		return nil, errors.New("the body is not a JSON object")
+	}
+	a := new(answer)
+	err := json.Unmarshal(body, a)
+	if typeErr := (*json.UnmarshalTypeError)(nil); errors.As(err, &typeErr) {
+		return nil, fmt.Errorf("%s is not a JSON string", typeErr.Field)
+	}
+	if err != nil {
+		return nil, errors.New("the body is not valid JSON")
+	}
+	return a, nil
+}

@@ -1,0 +1,89 @@
+package ssmresume
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+)
+
+// dialTimeout bounds a TCP connect of a fresh connection. Less would cut off
+// the second address of a host: net.Dialer splits the time between them, 2 s
+// at least for each.
+const dialTimeout = 5 * time.Second
+
+// noRedirects returns c, or a copy of it, that hands out 3xx answers instead
+// of following them. A BuildableClient follows only a 307 or 308, and only if
+// the request has a GetBody.
+func noRedirects(c aws.HTTPClient) aws.HTTPClient {
+	hc, ok := c.(*http.Client)
+	if !ok {
+		return c
+	}
+	copied := *hc
+	copied.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &copied
+}
+
+// freshClient returns a client like c that dials a connection for each request
+// and keeps none. A pooled connection may be dead without anybody knowing; with
+// HTTP/2 not even a request's timeout takes it out of the pool.
+func freshClient(c aws.HTTPClient) aws.HTTPClient {
+	var tr *http.Transport
+	hc := &http.Client{}
+	switch c := c.(type) {
+	case *awshttp.BuildableClient:
+		tr = c.GetTransport() // a copy
+		hc.Timeout = c.GetTimeout()
+	case *http.Client:
+		rt := c.Transport
+		if rt == nil {
+			rt = http.DefaultTransport
+		}
+		orig, ok := rt.(*http.Transport)
+		if !ok {
+			return noRedirects(c)
+		}
+		tr = orig.Clone()
+		*hc = *c
+	default:
+		return c
+	}
+
+	tr.DisableKeepAlives = true
+	if cfg := tr.TLSClientConfig; cfg != nil && slices.Contains(cfg.NextProtos, "h2") {
+		// The original has set up HTTP/2: its TLSNextProto leads to its own pool,
+		// and where Clone leaves it nil the copy would not speak what it offers.
+		tr.TLSNextProto = nil
+		tr.ForceAttemptHTTP2 = true
+	}
+	dial := tr.DialContext
+	if dial == nil && tr.Dial == nil { //nolint:staticcheck // a transport that uses the old field is left alone
+		dial = (&net.Dialer{}).DialContext
+	}
+	if dial != nil {
+		tr.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+			defer cancel()
+			return dial(ctx, network, addr)
+		}
+	}
+	hc.Transport = &dialEach{tr}
+	return noRedirects(hc)
+}
+
+// dialEach is a RoundTripper over a transport with keep-alives off.
+type dialEach struct{ tr *http.Transport }
+
+func (d *dialEach) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := d.tr.RoundTrip(req)
+	if err != nil {
+		// A transport goes on dialling for the next request. There is none: end it.
+		d.tr.CloseIdleConnections()
+	}
+	return resp, err
+}
