@@ -196,3 +196,14 @@ func isRegionShaped(s string) bool {
 	}
 	return len(words) >= 2
 }
+
+// isAWSHost reports whether host lies in a partition's domain.
+func isAWSHost(host string) bool {
+	host = "." + strings.ToLower(strings.TrimSuffix(host, "."))
+	for _, p := range partitions {
+		if strings.HasSuffix(host, "."+p.dnsSuffix) || strings.HasSuffix(host, "."+p.dualStackSuffix) {
+			return true
+		}
+	}
+	return false
+}

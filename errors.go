@@ -10,6 +10,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/smithy-go"
@@ -51,6 +52,7 @@ type CredentialsError struct {
 	Code    string // the wire's code
 	Message string // the service's own text
 	Expired bool   // they were good once
+	Source  string // where they came from, as aws.Credentials.Source says it
 }
 
 // SignatureError reports that the service calculated another signature (wire
@@ -268,7 +270,7 @@ func requestID(h http.Header) string {
 // decodeError finds the code where the SDK finds it: in the header, then in
 // "__type", then in "code". A body that is not a JSON object, such as a
 // proxy's page, leaves the header's code or the status to say what happened.
-func decodeError(resp *http.Response, body []byte, sessionToken string) error {
+func decodeError(resp *http.Response, body []byte, creds aws.Credentials) error {
 	var info struct {
 		Type    any `json:"__type"`
 		Code    any
@@ -300,10 +302,10 @@ func decodeError(resp *http.Response, body []byte, sessionToken string) error {
 		}
 	}
 	// AWS may explain a wrong signature by the request it signed.
-	if sessionToken != "" {
-		message = strings.ReplaceAll(message, sessionToken, redacted)
+	if creds.SessionToken != "" {
+		message = strings.ReplaceAll(message, creds.SessionToken, redacted)
 	}
-	return newAPIError(resp, code, message)
+	return newAPIError(resp, code, message, creds.Source)
 }
 
 // modeledCodes have a type of their own in the SDK, which leaves an absent
@@ -317,7 +319,7 @@ var modeledCodes = map[string]bool{
 }
 
 // newAPIError is the table of what each code means.
-func newAPIError(resp *http.Response, code, message string) error {
+func newAPIError(resp *http.Response, code, message, source string) error {
 	_, throttled := retry.DefaultThrottleErrorCodes[code]
 	switch code {
 	case "DoesNotExistException":
@@ -325,10 +327,10 @@ func newAPIError(resp *http.Response, code, message string) error {
 	case "AccessDeniedException", "AccessDenied", "NotAuthorized", "OptInRequired", "UnauthorizedOperation":
 		return &AccessDeniedError{Code: code, Message: message}
 	case "ExpiredTokenException", "ExpiredToken", "TokenRefreshRequired":
-		return &CredentialsError{Code: code, Message: message, Expired: true}
+		return &CredentialsError{Code: code, Message: message, Expired: true, Source: source}
 	case "UnrecognizedClientException", "InvalidClientTokenId", "InvalidToken",
 		"MissingAuthenticationToken", "MissingAuthenticationTokenException":
-		return &CredentialsError{Code: code, Message: message}
+		return &CredentialsError{Code: code, Message: message, Source: source}
 	case "InvalidSignatureException", "SignatureDoesNotMatch", "IncompleteSignature", "IncompleteSignatureException",
 		"AuthFailure", "RequestExpired", "RequestTimeTooSkewed":
 		return &SignatureError{Code: code, Message: message}

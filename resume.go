@@ -237,14 +237,16 @@ type settings struct {
 	err       error // what is wrong with the Options
 	endpoint  *url.URL
 	url       string // endpoint's text
-	local     bool // the endpoint is on this machine
-	anonymous bool // requests are not signed
+	local     bool   // the endpoint is on this machine
+	anonymous bool   // requests are not signed
 	retryer   aws.RetryerV2
 	timeout   time.Duration // 0: none
 	userAgent string
 
 	pooled aws.HTTPClient        // the caller's, refusing redirects
 	fresh  func() aws.HTTPClient // dials a connection for each request
+
+	credentialsTimeout time.Duration // 0: none but ctx's
 }
 
 // derive is run by New, and again only for a call that edits its options.
@@ -412,7 +414,7 @@ func (c *Client) try(ctx context.Context, s *settings, do doFunc, p payload) (*R
 		renewed, renewErr := s.renew(ctx, creds)
 		switch {
 		case renewErr != nil:
-			return nil, fmt.Errorf("%w; fetching new credentials: %w", err, renewErr)
+			return nil, fmt.Errorf("%w; for new credentials: %w", err, renewErr)
 		case !sameKeys(renewed, creds):
 			return c.send(ctx, s, do, p, renewed, c.clockOffset(s))
 		}
@@ -461,7 +463,7 @@ func (c *Client) send(ctx context.Context, s *settings, do doFunc, p payload, cr
 	if err != nil {
 		return nil, sendError(err)
 	}
-	out, err := decodeResponse(resp, body, creds.SessionToken)
+	out, err := decodeResponse(resp, body, creds)
 	if err != nil {
 		return nil, responseError(resp, err)
 	}

@@ -1,0 +1,317 @@
+package ssmresume
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/smithy-go"
+	smithytime "github.com/aws/smithy-go/time"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+)
+
+const (
+	localMinDelay      = 50 * time.Millisecond
+	defaultLocalMax    = time.Second
+	answerMinDelay     = time.Second
+	defaultMaxDelay    = 25 * time.Second
+	maxRetryAfter      = time.Minute // of what the service asks for
+	credentialsTimeout = time.Minute // an SSO login or a credential process may take a while
+)
+
+// ReconnectorOptions configure a [Reconnector]. The zero value works.
+type ReconnectorOptions struct {
+	// StreamURL is the URL of the data channel in use. It is returned again where
+	// an answer holds none. Zero if it is not known.
+	StreamURL StreamURL
+
+	// LocalMaxDelay is the longest wait after a failure that never reached the
+	// service: waits are random between 0 and a bound that doubles from 50 ms up
+	// to LocalMaxDelay. Zero or below means 1 s.
+	LocalMaxDelay time.Duration
+
+	// MaxDelay is the longest wait after an answer: waits are random in the upper
+	// three quarters of a window that grows fourfold from 1 s up to MaxDelay, plus
+	// what the answer's Retry-After asks for, 60 s at most. Zero or below means
+	// 25 s.
+	MaxDelay time.Duration
+
+	// OnRetry is told before each wait, on the goroutine of Resume. Nil is fine.
+	OnRetry func(Retry)
+}
+
+// Retry describes one wait of [Reconnector.Resume].
+type Retry struct {
+	Attempt int           // attempts made since Resume was called; 0 before the first
+	Err     error         // why there is a wait; it holds no secret
+	Delay   time.Duration // how long the wait is
+	Elapsed time.Duration // since Resume was called
+}
+
+// A Reconnector brings one session back whenever its data channel is lost, for
+// as long as the service still has the session. Make it once per session,
+// outside the loop that dials, since it remembers when it last succeeded:
+//
+//	rc := ssmresume.NewReconnector(client, sessionID)
+//	for {
+//		out, err := rc.Resume(ctx)
+//		if err != nil {
+//			return err // the session is gone, or ctx ended
+//		}
+//		err = serve(ctx, out) // dial out.StreamURL, send out.OpenMessage, run until the WebSocket drops
+//	}
+type Reconnector struct {
+	client    *Client
+	sessionID string
+	options   ReconnectorOptions
+	settings  *settings
+
+	running  sync.Mutex // held by Resume; guards what follows
+	known    StreamURL  // the last one returned
+	returned time.Time  // when Resume last returned, by the wall clock
+	answers  int        // answers since the backoff started over
+}
+
+// NewReconnector returns a Reconnector for the session. It uses c's options,
+// but for Retryer, since Resume has its own backoff, and for a negative
+// AttemptTimeout, which means 10 s here: nothing may hang.
+func NewReconnector(c *Client, sessionID string, optFns ...func(*ReconnectorOptions)) *Reconnector {
+	var o ReconnectorOptions
+	for _, fn := range optFns {
+		fn(&o)
+	}
+	if o.LocalMaxDelay <= 0 {
+		o.LocalMaxDelay = defaultLocalMax
+	}
+	if o.MaxDelay <= 0 {
+		o.MaxDelay = defaultMaxDelay
+	}
+	s := *c.call
+	s.timeout = s.AttemptTimeout
+	if s.timeout <= 0 {
+		s.timeout = defaultAttemptTimeout
+	}
+	s.credentialsTimeout = credentialsTimeout
+	return &Reconnector{client: c, sessionID: sessionID, options: o, settings: &s, known: o.StreamURL}
+}
+
+// Resume returns fresh connection details for the session, however long the
+// network is away. It returns an error only if trying again cannot help or ctx
+// has ended:
+//
+//   - the session is gone ([DoesNotExistError], [SessionTimedOutError]),
+//   - IAM, the signature or the request is refused ([AccessDeniedError],
+//     [SignatureError], [ValidationError], any other code with a status of 4xx
+//     but 408 and 429),
+//   - the credentials are refused ([CredentialsError]) and cannot change in this
+//     process, because they are static or from the environment,
+//   - the answer names another session, or its StreamUrl cannot be parsed,
+//   - the client's options or the session ID are wrong.
+//
+// All else is waited for: no network, timeouts, throttling, failures of the
+// service, credentials that somebody must renew, and every answer without an
+// error code of the service, which a proxy or a captive portal may have given.
+//
+// Each attempt dials a new connection; see Options.HTTPClient for clients with
+// which that is not possible. If the data channel was lost soon after the last
+// return, Resume waits first, so that a channel that opens and drops at once is
+// no hot loop; a wait counts from the last return.
+//
+// When ctx ends, the error wraps ctx.Err() and the last attempt's error. One
+// call at a time: a second one at once returns an error.
+func (r *Reconnector) Resume(ctx context.Context) (*ResumeSessionOutput, error) {
+	if !r.running.TryLock() {
+		return nil, operationError(errors.New("Resume is already running for this session: make one call at a time"))
+	}
+	defer r.running.Unlock()
+	defer func() { r.returned = wallClock() }()
+	out, err := r.resume(ctx)
+	if err != nil {
+		return nil, operationError(err)
+	}
+	return out, nil
+}
+
+func (r *Reconnector) resume(ctx context.Context) (*ResumeSessionOutput, error) {
+	in := &ResumeSessionInput{SessionID: r.sessionID}
+	if err := in.validate(); err != nil {
+		return nil, err
+	}
+	if r.settings.err != nil {
+		return nil, r.settings.err
+	}
+	r.client.warnPlainHTTP(ctx, r.settings)
+	p := newPayload(in)
+	start := time.Now()
+
+	err, delay := errDropped, r.pace()
+	for attempt, failures := 0, 0; ; {
+		if delay > 0 {
+			r.tell(ctx, Retry{Attempt: attempt, Err: err, Delay: delay, Elapsed: time.Since(start)})
+		}
+		if ctxErr := smithytime.SleepWithContext(ctx, delay); ctxErr != nil {
+			return nil, gaveUp(ctxErr, attempt, err)
+		}
+		attempt++
+		out, attemptErr := r.client.try(ctx, r.settings, r.settings.fresh().Do, p)
+		if attemptErr == nil {
+			return r.accept(out)
+		}
+		if ctx.Err() != nil {
+			return nil, gaveUp(ctx.Err(), attempt, err)
+		}
+		switch err = attemptErr; verdictOn(err) {
+		case stop:
+			if c := (*CredentialsError)(nil); errors.As(err, &c) {
+				err = fmt.Errorf("credentials of source %s cannot change in this process: %w", c.Source, err)
+			}
+			return nil, err
+		case waitForService:
+			failures = 0
+			delay = r.answerDelay() + min(retryAfterOf(err), maxRetryAfter)
+		case waitForNetwork:
+			delay = rand.N(backoff(localMinDelay, 2, failures, r.options.LocalMaxDelay))
+			failures++
+		}
+	}
+}
+
+// errDropped is the reason of the wait before a first attempt.
+var errDropped = errors.New("the data channel was lost soon after the session had been resumed")
+
+// pace returns how long to wait before the first attempt.
+func (r *Reconnector) pace() time.Duration {
+	if r.returned.IsZero() {
+		return 0
+	}
+	since := max(wallClock().Sub(r.returned), 0)
+	if since >= r.options.MaxDelay {
+		r.answers = 0
+		return 0
+	}
+	return max(r.answerDelay()-since, 0)
+}
+
+// answerDelay spreads the callers that an answer has sent away together, but
+// lets none of them come back at once.
+func (r *Reconnector) answerDelay() time.Duration {
+	window := backoff(answerMinDelay, 4, r.answers, r.options.MaxDelay)
+	r.answers++
+	return window/4 + rand.N(window-window/4)
+}
+
+// backoff returns first times factor to the n, at most limit.
+func backoff(first time.Duration, factor, n int, limit time.Duration) time.Duration {
+	d := first
+	for ; n > 0 && d < limit; n-- {
+		d *= time.Duration(factor)
+	}
+	return min(d, limit)
+}
+
+// wallClock goes on while the machine sleeps, unlike the monotonic clock.
+func wallClock() time.Time { return time.Now().Round(0) }
+
+func (r *Reconnector) tell(ctx context.Context, retry Retry) {
+	r.settings.log(ctx, slog.LevelDebug, "ssmresume: waiting", slog.Int("attempt", retry.Attempt), slog.Duration("delay", retry.Delay), slog.Duration("elapsed", retry.Elapsed), slog.Any("error", retry.Err))
+	if r.options.OnRetry != nil {
+		r.options.OnRetry(retry)
+	}
+}
+
+func gaveUp(ctxErr error, attempts int, last error) error {
+	if attempts == 0 {
+		return &smithy.CanceledError{Err: ctxErr}
+	}
+	return &aws.RequestCanceledError{Err: fmt.Errorf("%w after %d attempts; last error: %w", ctxErr, attempts, last)}
+}
+
+// accept returns the answer if it is for this session: never attach a terminal
+// to somebody else's.
+func (r *Reconnector) accept(out *ResumeSessionOutput) (*ResumeSessionOutput, error) {
+	u := out.StreamURL
+	switch {
+	case out.SessionID != "" && out.SessionID != r.sessionID:
+		return nil, fmt.Errorf("the answer is for session %q, not for %q", out.SessionID, r.sessionID)
+	case u.IsZero():
+		out.StreamURL = r.known
+	case u.Host == "":
+		return nil, errors.New("the answer's StreamUrl cannot be parsed")
+	case u.SessionID != r.sessionID:
+		return nil, fmt.Errorf("the answer's StreamUrl is for session %q, not for %q", u.SessionID, r.sessionID)
+	}
+	r.known = out.StreamURL
+	return out, nil
+}
+
+type verdict int
+
+const (
+	stop           verdict = iota // trying again cannot help
+	waitForService                // an answer came: spare who gave it
+	waitForNetwork                // none came: trying costs nobody anything
+)
+
+// verdictOn says what an attempt's error means for the session.
+func verdictOn(err error) verdict {
+	var (
+		provider    *providerError
+		send        *smithyhttp.RequestSendError
+		credentials *CredentialsError
+		apiErr      smithy.APIError
+	)
+	if errors.As(err, &send) {
+		if isTLSError(send) {
+			return waitForService
+		}
+		return waitForNetwork
+	}
+	if errors.As(err, &provider) {
+		return waitForService
+	}
+	if !errors.As(err, &apiErr) || apiErr.ErrorCode() == unknownError {
+		return waitForService // not the service's word
+	}
+	switch apiErr.(type) {
+	case *DoesNotExistError, *SessionTimedOutError, *AccessDeniedError, *SignatureError, *ValidationError:
+		return stop
+	case *ThrottlingError, *InternalServerError:
+		return waitForService
+	}
+	if errors.As(err, &credentials) {
+		if fixedSources[credentials.Source] {
+			return stop
+		}
+		return waitForService
+	}
+	var re *awshttp.ResponseError
+	if errors.As(err, &re) && re.HTTPStatusCode() >= 400 && re.HTTPStatusCode() != http.StatusRequestTimeout {
+		return stop
+	}
+	return waitForService
+}
+
+// fixedSources are the SDK's names for credentials that stay as they are until
+// the process ends.
+var fixedSources = map[string]bool{
+	"StaticCredentials":    true, // credentials.NewStaticCredentialsProvider
+	"EnvConfigCredentials": true, // AWS_ACCESS_KEY_ID and so on
+}
+
+// isTLSError reports whether a peer was there, but not the right one.
+func isTLSError(err error) bool {
+	var (
+		certificate *tls.CertificateVerificationError
+		record      tls.RecordHeaderError
+		alert       tls.AlertError
+	)
+	return errors.As(err, &certificate) || errors.As(err, &record) || errors.As(err, &alert)
+}
