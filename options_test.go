@@ -1,0 +1,282 @@
+package ssmresume_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	"github.com/aws/smithy-go"
+	"github.com/ssmresume/ssmresume"
+)
+
+// noIO fails the test if anything is sent.
+func noIO(t *testing.T) aws.HTTPClient {
+	return roundTrip(func(*http.Request) (*http.Response, error) {
+		t.Error("a request was sent")
+		return nil, errNoNetwork
+	})
+}
+
+func TestBadInput(t *testing.T) {
+	client := ssmresume.New(ssmresume.Options{Region: "us-east-2", Credentials: credentials("id", "secret", ""), HTTPClient: noIO(t)})
+	for name, tc := range map[string]struct {
+		in   *ssmresume.ResumeSessionInput
+		want string
+	}{
+		"nil":           {nil, "missing required field, ResumeSessionInput.SessionID."},
+		"empty":         {&ssmresume.ResumeSessionInput{}, "missing required field, ResumeSessionInput.SessionID."},
+		"invalid UTF-8": {&ssmresume.ResumeSessionInput{SessionID: "a\xffb"}, "not valid UTF-8, ResumeSessionInput.SessionID."},
+	} {
+		out, err := client.ResumeSession(t.Context(), tc.in)
+		var params *smithy.InvalidParamsError
+		var op *smithy.OperationError
+		if out != nil || !errors.As(err, &params) || !errors.As(err, &op) {
+			t.Errorf("%s: %v, %v, want an OperationError around InvalidParamsError", name, out, err)
+			continue
+		}
+		if op.ServiceID != "SSM" || op.OperationName != "ResumeSession" || !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("%s: %v, want %q in it", name, err, tc.want)
+		}
+	}
+}
+
+func TestBadOptions(t *testing.T) {
+	good := ssmresume.Options{Region: "us-east-2", Credentials: credentials("id", "secret", "")}
+	endpoint := func(s string) func(*ssmresume.Options) {
+		return func(o *ssmresume.Options) { o.BaseEndpoint = &s }
+	}
+	for name, tc := range map[string]struct {
+		edit func(*ssmresume.Options)
+		want string
+	}{
+		"no region":      {func(o *ssmresume.Options) { o.Region = "" }, "no region: set Options.Region"},
+		"region spaces":  {func(o *ssmresume.Options) { o.Region = "us east 2" }, `invalid region "us east 2"`},
+		"region path":    {func(o *ssmresume.Options) { o.Region = "../x" }, `invalid region "../x"`},
+		"region host":    {func(o *ssmresume.Options) { o.Region = "a.b/c" }, `invalid region "a.b/c"`},
+		"region labels":  {func(o *ssmresume.Options) { o.Region = "a.b" }, `invalid region "a.b"`},
+		"region hyphen":  {func(o *ssmresume.Options) { o.Region = "us-east-" }, `invalid region "us-east-"`},
+		"region and URL": {func(o *ssmresume.Options) { o.Region = "é"; endpoint("http://127.0.0.1")(o) }, "invalid region"},
+		"no credentials": {func(o *ssmresume.Options) { o.Credentials = nil }, "no credentials: set Options.Credentials"},
+		"empty keys":     {func(o *ssmresume.Options) { o.Credentials = credentials("", "", "") }, "get credentials: the provider returned empty keys"},
+		"half a key":     {func(o *ssmresume.Options) { o.Credentials = credentials("id", "", "") }, "get credentials: the provider returned empty keys"},
+		"FIPS and URL":   {func(o *ssmresume.Options) { o.UseFIPS = aws.FIPSEndpointStateEnabled; endpoint("http://127.0.0.1")(o) }, "a custom endpoint cannot be combined with FIPS or dual-stack"},
+		"dual and URL": {func(o *ssmresume.Options) {
+			o.UseDualStack = aws.DualStackEndpointStateEnabled
+			endpoint("http://127.0.0.1")(o)
+		}, "a custom endpoint cannot be combined with FIPS or dual-stack"},
+		"empty URL":        {endpoint(""), "invalid BaseEndpoint: want an absolute URL"},
+		"no scheme":        {endpoint("127.0.0.1:4566"), "invalid BaseEndpoint: want an absolute URL"},
+		"host only":        {endpoint("localhost"), "invalid BaseEndpoint: want an absolute URL"},
+		"ftp":              {endpoint("ftp://localhost"), "invalid BaseEndpoint: want an absolute URL"},
+		"no host":          {endpoint("https:///ssm"), "invalid BaseEndpoint: want an absolute URL"},
+		"port":             {endpoint("https://localhost:65536"), "invalid BaseEndpoint: want an absolute URL"},
+		"space in host":    {endpoint("https://local host"), "invalid BaseEndpoint: want an absolute URL"},
+		"control":          {endpoint("https://localhost/\x00"), "invalid BaseEndpoint: want an absolute URL"},
+		"password":         {endpoint("https://user:PASSWORD@localhost"), "it holds a user name or password"},
+		"broken password":  {endpoint("https://user:PASS/WORD@localhost"), "invalid BaseEndpoint: want an absolute URL"},
+		"broken password2": {endpoint("https://user:PASS WORD@localhost"), "invalid BaseEndpoint: want an absolute URL"},
+		"query":            {endpoint("https://localhost/?PASSWORD"), "it holds a query or a fragment"},
+		"fragment":         {endpoint("https://localhost/#PASSWORD"), "it holds a query or a fragment"},
+	} {
+		o := good
+		o.HTTPClient = noIO(t)
+		tc.edit(&o)
+		_, err := ssmresume.New(o).ResumeSession(t.Context(), &ssmresume.ResumeSessionInput{SessionID: sessionID})
+		if err == nil || !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("%s: %v, want %q in it", name, err, tc.want)
+			continue
+		}
+		if strings.Contains(err.Error(), "PASS") {
+			t.Errorf("%s: the error holds the password: %v", name, err)
+		}
+		// The same for one call only.
+		good.HTTPClient = noIO(t)
+		if _, err := ssmresume.New(good).ResumeSession(t.Context(), &ssmresume.ResumeSessionInput{SessionID: sessionID}, tc.edit); err == nil || !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("%s, for one call: %v", name, err)
+		}
+	}
+
+	o := good
+	o.Region = ""
+	_, err := ssmresume.New(o).ResumeSession(t.Context(), &ssmresume.ResumeSessionInput{SessionID: sessionID})
+	var missing *aws.MissingRegionError
+	if !errors.As(err, &missing) {
+		t.Errorf("no region: %v is no MissingRegionError", err)
+	}
+}
+
+func TestFailingCredentials(t *testing.T) {
+	cause := errors.New("no instance role")
+	o := ssmresume.Options{
+		Region:     "us-east-2",
+		HTTPClient: noIO(t),
+		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+			return aws.Credentials{}, cause
+		}),
+	}
+	_, err := ssmresume.New(o).ResumeSession(t.Context(), &ssmresume.ResumeSessionInput{SessionID: sessionID})
+	if !errors.Is(err, cause) {
+		t.Errorf("%v does not wrap the provider's error", err)
+	}
+	if want := "operation error SSM: ResumeSession, get credentials: no instance role"; err.Error() != want {
+		t.Errorf("got %q, want %q", err, want)
+	}
+}
+
+// source is a config source as config.LoadDefaultConfig makes them.
+type source struct {
+	endpoint  string
+	ignore    bool
+	fips      aws.FIPSEndpointState
+	dualStack aws.DualStackEndpointState
+	err       error
+}
+
+func (s source) GetServiceBaseEndpoint(_ context.Context, sdkID string) (string, bool, error) {
+	return s.endpoint, s.endpoint != "" && sdkID == "SSM", s.err
+}
+func (s source) GetIgnoreConfiguredEndpoints(context.Context) (bool, bool, error) {
+	return s.ignore, s.ignore, nil
+}
+func (s source) GetUseFIPSEndpoint(context.Context) (aws.FIPSEndpointState, bool, error) {
+	return s.fips, s.fips != aws.FIPSEndpointStateUnset, nil
+}
+func (s source) GetUseDualStackEndpoint(context.Context) (aws.DualStackEndpointState, bool, error) {
+	return s.dualStack, s.dualStack != aws.DualStackEndpointStateUnset, nil
+}
+
+func TestNewFromConfig(t *testing.T) {
+	for name, tc := range map[string]struct {
+		cfg  aws.Config
+		env  map[string]string
+		want string // the URL called
+	}{
+		"region":            {want: "https://ssm.us-east-2.amazonaws.com/"},
+		"base endpoint":     {cfg: aws.Config{BaseEndpoint: aws.String("http://127.0.0.1:1/base")}, want: "http://127.0.0.1:1/base"},
+		"escaped path":      {cfg: aws.Config{BaseEndpoint: aws.String("http://127.0.0.1:1/a%2Fb%20c")}, want: "http://127.0.0.1:1/a%2Fb%20c"},
+		"IPv6":              {cfg: aws.Config{BaseEndpoint: aws.String("http://[::1]:1")}, want: "http://[::1]:1/"},
+		"service endpoint":  {cfg: aws.Config{BaseEndpoint: aws.String("http://127.0.0.1:1"), ConfigSources: []any{1, source{endpoint: "http://127.0.0.1:2"}, source{endpoint: "http://127.0.0.1:3"}}}, want: "http://127.0.0.1:2/"},
+		"ignored":           {cfg: aws.Config{ConfigSources: []any{source{endpoint: "http://127.0.0.1:2"}, source{ignore: true}}}, want: "https://ssm.us-east-2.amazonaws.com/"},
+		"global in the env": {cfg: aws.Config{BaseEndpoint: aws.String("http://127.0.0.1:1"), ConfigSources: []any{source{endpoint: "http://127.0.0.1:2"}}}, env: map[string]string{"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}, want: "http://127.0.0.1:1/"},
+		"both in the env":   {cfg: aws.Config{BaseEndpoint: aws.String("http://127.0.0.1:1"), ConfigSources: []any{source{endpoint: "http://127.0.0.1:2"}}}, env: map[string]string{"AWS_ENDPOINT_URL": "http://127.0.0.1:1", "AWS_ENDPOINT_URL_SSM": "http://127.0.0.1:2"}, want: "http://127.0.0.1:2/"},
+		"FIPS":              {cfg: aws.Config{ConfigSources: []any{source{fips: aws.FIPSEndpointStateEnabled}}}, want: "https://ssm-fips.us-east-2.amazonaws.com/"},
+		"first FIPS":        {cfg: aws.Config{ConfigSources: []any{source{fips: aws.FIPSEndpointStateDisabled}, source{fips: aws.FIPSEndpointStateEnabled}}}, want: "https://ssm.us-east-2.amazonaws.com/"},
+		"dual-stack":        {cfg: aws.Config{ConfigSources: []any{source{dualStack: aws.DualStackEndpointStateEnabled}}}, want: "https://ssm.us-east-2.api.aws/"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for k, v := range tc.env {
+				t.Setenv(k, v)
+			}
+			var got *http.Request
+			tc.cfg.Region, tc.cfg.Credentials, tc.cfg.AppID = "us-east-2", credentials("id", "secret", ""), "my app/1"
+			tc.cfg.HTTPClient = roundTrip(func(r *http.Request) (*http.Response, error) {
+				got = r
+				return nil, errNoNetwork
+			})
+			tc.cfg.Retryer = func() aws.Retryer { return aws.NopRetryer{} }
+			_, err := ssmresume.NewFromConfig(tc.cfg).ResumeSession(t.Context(), &ssmresume.ResumeSessionInput{SessionID: sessionID})
+			if !errors.Is(err, errNoNetwork) {
+				t.Fatal(err)
+			}
+			if got.URL.String() != tc.want {
+				t.Errorf("called %s, want %s", got.URL, tc.want)
+			}
+			if ua := got.UserAgent(); !strings.HasPrefix(ua, "ssmresume/") || !strings.HasSuffix(ua, " app/my-app-1") {
+				t.Errorf("User-Agent: %s", ua)
+			}
+		})
+	}
+}
+
+func TestNewFromConfigErrors(t *testing.T) {
+	cause := errors.New("profile is broken")
+	cfg := aws.Config{Region: "us-east-2", Credentials: credentials("id", "secret", ""), HTTPClient: noIO(t), ConfigSources: []any{source{endpoint: "x", err: cause}}}
+	if _, err := ssmresume.NewFromConfig(cfg).ResumeSession(t.Context(), &ssmresume.ResumeSessionInput{SessionID: sessionID}); !errors.Is(err, cause) {
+		t.Errorf("%v, want the source's error", err)
+	}
+}
+
+func TestNewFromConfigRetries(t *testing.T) {
+	for name, tc := range map[string]struct {
+		cfg  aws.Config
+		want int
+	}{
+		"default":      {aws.Config{}, 3},
+		"max attempts": {aws.Config{RetryMaxAttempts: 2}, 2},
+		"adaptive":     {aws.Config{RetryMaxAttempts: 2, RetryMode: aws.RetryModeAdaptive}, 2},
+		"retryer":      {aws.Config{Retryer: func() aws.Retryer { return retry.AddWithMaxAttempts(noBackoff(), 4) }}, 4},
+		"nil retryer":  {aws.Config{Retryer: func() aws.Retryer { return nil }}, 3},
+		"version 1":    {aws.Config{Retryer: func() aws.Retryer { return struct{ aws.Retryer }{noBackoff()} }}, 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			sent := 0
+			tc.cfg.Region, tc.cfg.Credentials = "us-east-2", credentials("id", "secret", "")
+			tc.cfg.HTTPClient = roundTrip(func(*http.Request) (*http.Response, error) {
+				sent++
+				return nil, errNoNetwork
+			})
+			_, err := ssmresume.NewFromConfig(tc.cfg).ResumeSession(t.Context(), &ssmresume.ResumeSessionInput{SessionID: sessionID})
+			var maxErr *retry.MaxAttemptsError
+			if !errors.As(err, &maxErr) || maxErr.Attempt != tc.want || sent != tc.want {
+				t.Errorf("%d requests, %v, want %d attempts", sent, err, tc.want)
+			}
+		})
+	}
+}
+
+func TestOptionsOfOneCall(t *testing.T) {
+	var hosts []string
+	client := ssmresume.New(ssmresume.Options{
+		Region:      "us-east-2",
+		Credentials: credentials("id", "secret", ""),
+		Retryer:     aws.NopRetryer{},
+		HTTPClient: roundTrip(func(r *http.Request) (*http.Response, error) {
+			hosts = append(hosts, r.URL.Host)
+			return nil, errNoNetwork
+		}),
+	})
+	edit := func(o *ssmresume.Options) { o.Region = "eu-west-1" }
+	for _, optFns := range [][]func(*ssmresume.Options){nil, {edit}, nil} {
+		if _, err := client.ResumeSession(t.Context(), &ssmresume.ResumeSessionInput{SessionID: sessionID}, optFns...); !errors.Is(err, errNoNetwork) {
+			t.Fatal(err)
+		}
+	}
+	if got, want := strings.Join(hosts, " "), "ssm.us-east-2.amazonaws.com ssm.eu-west-1.amazonaws.com ssm.us-east-2.amazonaws.com"; got != want {
+		t.Errorf("called %s, want %s", got, want)
+	}
+}
+
+func TestPlainHTTPIsWarnedAboutOnce(t *testing.T) {
+	for endpoint, want := range map[string]int{
+		"http://ssm.example.com":  1,
+		"http://127.0.0.1:1":      0,
+		"http://[::1]:1":          0,
+		"http://localhost":        0,
+		"https://ssm.example.com": 0,
+	} {
+		var logged bytes.Buffer
+		client := ssmresume.New(ssmresume.Options{
+			Region:       "us-east-2",
+			Credentials:  credentials("id", "secret", ""),
+			BaseEndpoint: &endpoint,
+			Retryer:      aws.NopRetryer{},
+			Logger:       slog.New(slog.NewTextHandler(&logged, nil)),
+			HTTPClient:   roundTrip(func(*http.Request) (*http.Response, error) { return nil, errNoNetwork }),
+		})
+		for range 3 {
+			if _, err := client.ResumeSession(t.Context(), &ssmresume.ResumeSessionInput{SessionID: sessionID}); !errors.Is(err, errNoNetwork) {
+				t.Fatal(err)
+			}
+		}
+		if got := strings.Count(logged.String(), "plain http"); got != want {
+			t.Errorf("%s: warned %d times, want %d:\n%s", endpoint, got, want, logged.String())
+		}
+	}
+}
