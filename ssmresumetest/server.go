@@ -1,0 +1,407 @@
+// Package ssmresumetest is a Systems Manager endpoint in a test process, as
+// net/http/httptest is a web server in one. It answers ResumeSession, and it
+// refuses what AWS would refuse: it verifies the SigV4 signature with its own
+// code, and checks the target, the content type and the body.
+//
+//	srv := ssmresumetest.NewServer()
+//	defer srv.Close()
+//	client := ssmresume.NewFromConfig(srv.Config())
+//
+// Every AWS client can be pointed at it: the SDKs, the AWS CLI, boto3. Faults
+// are ordered with [Server.SetRespond].
+package ssmresumetest
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+)
+
+const (
+	// Region is the Region of [Server.Config], the only one the server accepts in
+	// a signature.
+	Region = "us-east-2"
+
+	maxRequestBody  = 1 << 20
+	maxSessionID    = 96 // characters, by the service's model
+	tokenBytes      = 525
+	cellNumberBytes = 37
+)
+
+// A Request is what the server has seen of a request.
+type Request struct {
+	Time       time.Time // when it came, by the local clock
+	RemoteAddr string    // tells connections apart
+	Proto      string    // "HTTP/1.1" or "HTTP/2.0"
+	Method     string
+	Host       string
+	Path       string // escaped, with the query if any
+	Header     http.Header
+	Body       []byte
+	SessionID  string // of the body; empty if it holds none
+}
+
+// A Server answers ResumeSession. Its methods are safe for concurrent use. Until
+// [Server.AddSession] is called, every session that was not ended exists.
+type Server struct {
+	http   *httptest.Server
+	client *http.Client // that reaches the server; nil if every client does
+	done   chan struct{}
+
+	mu          sync.Mutex
+	requests    []Request
+	respond     func(Request) *Response
+	credentials []aws.Credentials
+	expired     map[string]bool // by access key ID
+	strict      bool            // only sessions that were added exist
+	sessions    map[string]*session
+	streamURL   func(sessionID string) string
+	clockOffset time.Duration
+	limit       *bucket
+}
+
+type session struct {
+	gone  gone
+	token string // the last one issued
+}
+
+type gone int
+
+const (
+	alive gone = iota
+	doesNotExist
+	timedOut
+)
+
+// NewServer starts a server with plain HTTP/1.1 on the loopback interface.
+func NewServer() *Server {
+	s := newServer()
+	s.http.Start()
+	return s
+}
+
+// NewTLSServer starts a server with TLS, HTTP/1.1 and HTTP/2, on the loopback
+// interface. The HTTP client of its Config trusts its certificate.
+func NewTLSServer() *Server {
+	s := newServer()
+	s.http.EnableHTTP2 = true
+	s.http.StartTLS()
+	s.client = s.http.Client()
+	return s
+}
+
+// NewPipeServer starts a server in memory, over net.Pipe. Only the HTTP client
+// of its Config reaches it. Made inside a testing/synctest bubble, it lets the
+// bubble's clock move while a client waits for it, which a socket does not.
+// Close it before the bubble ends.
+func NewPipeServer() *Server {
+	s := newServer()
+	s.http.Listener.Close()
+	l := &pipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
+	s.http.Listener = l
+	s.http.Start()
+	s.client = &http.Client{Transport: &http.Transport{DialContext: l.dial}}
+	return s
+}
+
+func newServer() *Server {
+	s := &Server{
+		done:        make(chan struct{}),
+		expired:     map[string]bool{},
+		sessions:    map[string]*session{},
+		credentials: []aws.Credentials{{AccessKeyID: "AKIAIOSFODNN7EXAMPLE", SecretAccessKey: "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", Source: "ssmresumetest"}},
+	}
+	s.http = httptest.NewUnstartedServer(s)
+	s.http.Config.ErrorLog = nopLogger
+	return s
+}
+
+// Close ends the server, its connections and every fault that hangs.
+func (s *Server) Close() {
+	close(s.done)
+	if s.client != nil {
+		s.client.CloseIdleConnections()
+	}
+	s.http.CloseClientConnections()
+	s.http.Close()
+}
+
+// URL returns the endpoint, such as "http://127.0.0.1:49152".
+func (s *Server) URL() string { return s.http.URL }
+
+// Config returns a configuration for AWS clients with the server's endpoint,
+// Region and first accepted credentials, and with an HTTP client where only that
+// one reaches the server.
+func (s *Server) Config() aws.Config {
+	cfg := aws.Config{
+		Region:       Region,
+		BaseEndpoint: aws.String(s.URL()),
+		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			return s.credentials[0], nil
+		}),
+	}
+	if s.client != nil {
+		cfg.HTTPClient = s.client
+	}
+	return cfg
+}
+
+// Requests returns all requests so far, the refused ones too.
+func (s *Server) Requests() []Request {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.requests)
+}
+
+// AddSession makes a session that can be resumed. From the first call on, only
+// sessions that were added exist.
+func (s *Server) AddSession(id string) { s.setSession(id, alive) }
+
+// Terminate ends a session: it answers DoesNotExistException from now on.
+func (s *Server) Terminate(id string) { s.setSession(id, doesNotExist) }
+
+// TimeOut ends a session in the other way that the service knows: it answers
+// status 200 without a token from now on.
+func (s *Server) TimeOut(id string) { s.setSession(id, timedOut) }
+
+func (s *Server) setSession(id string, g gone) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if g == alive {
+		s.strict = true
+	}
+	s.sessions[id] = &session{gone: g}
+}
+
+// LastToken returns the token last issued for a session, which is the only one
+// that its data channel takes; empty if there was none.
+func (s *Server) LastToken(id string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if session := s.sessions[id]; session != nil {
+		return session.token
+	}
+	return ""
+}
+
+// SetRespond sets a function that decides what the next requests get. It comes
+// before every check, as a proxy in the way does. If it returns nil, the request
+// is answered as usual. It may be called by several requests at once.
+func (s *Server) SetRespond(respond func(Request) *Response) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.respond = respond
+}
+
+// SetCredentials sets the credentials that the server accepts from now on, at
+// least one. Those with a SessionToken are temporary ones.
+func (s *Server) SetCredentials(first aws.Credentials, more ...aws.Credentials) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.credentials = append([]aws.Credentials{first}, more...)
+}
+
+// ExpireCredentials makes requests with this access key ID get
+// ExpiredTokenException from now on.
+func (s *Server) ExpireCredentials(accessKeyID string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.expired[accessKeyID] = true
+}
+
+// SetStreamURL sets the function that makes the StreamUrl of the answers. Nil
+// means a URL on the server's own host with a new cell-number each time.
+func (s *Server) SetStreamURL(streamURL func(sessionID string) string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.streamURL = streamURL
+}
+
+// SetClockOffset sets how far the server's clock is ahead of the local one.
+func (s *Server) SetClockOffset(d time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.clockOffset = d
+}
+
+// SetRateLimit throttles requests beyond burst at once and perSecond in the
+// long run. With retryAfter the answer tells the place in the queue: a
+// Retry-After of so many whole seconds as it takes to serve all who were sent
+// away before. perSecond 0 ends the limit.
+func (s *Server) SetRateLimit(perSecond float64, burst int, retryAfter bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.limit = nil
+	if perSecond > 0 {
+		s.limit = &bucket{rate: perSecond, burst: float64(burst), tokens: float64(burst), last: time.Now(), tell: retryAfter}
+	}
+}
+
+// bucket is a token bucket.
+type bucket struct {
+	rate, burst, tokens float64
+	last                time.Time
+	tell                bool
+	queue               time.Time // when all who were told a time will have been served
+}
+
+// take returns whether a request is served and, if not, when to come back.
+func (b *bucket) take(now time.Time) (ok bool, retryAfter time.Duration) {
+	b.tokens = min(b.burst, b.tokens+b.rate*now.Sub(b.last).Seconds())
+	b.last = now
+	if b.tokens >= 1 {
+		b.tokens--
+		return true, 0
+	}
+	if b.queue.Before(now) {
+		b.queue = now
+	}
+	b.queue = b.queue.Add(time.Duration(float64(time.Second) / b.rate))
+	return false, b.queue.Sub(now)
+}
+
+// ServeHTTP answers one request. It is exported by http.Handler only; use URL.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxRequestBody))
+	if err != nil {
+		return // the client went away, or sent more than any client of this call
+	}
+	seen := Request{
+		Time:       time.Now(),
+		RemoteAddr: r.RemoteAddr,
+		Proto:      r.Proto,
+		Method:     r.Method,
+		Host:       r.Host,
+		Path:       r.RequestURI,
+		Header:     r.Header.Clone(),
+		Body:       body,
+	}
+	var in struct{ SessionId any }
+	_ = json.Unmarshal(body, &in) // a wrong body is refused below
+	seen.SessionID, _ = in.SessionId.(string)
+
+	s.mu.Lock()
+	s.requests = append(s.requests, seen)
+	respond, now := s.respond, time.Now().Add(s.clockOffset)
+	s.mu.Unlock()
+
+	var resp *Response
+	if respond != nil {
+		resp = respond(seen)
+	}
+	if resp == nil {
+		resp = s.answer(r, seen, now)
+	}
+	h := w.Header()
+	h.Set("Date", now.UTC().Format(http.TimeFormat))
+	h.Set("X-Amzn-Requestid", newUUID())
+	h.Set("Content-Type", "application/x-amz-json-1.1")
+	resp.write(w, r, s.done, func() *Response { return s.answer(r, seen, now) })
+}
+
+// answer is the answer without a fault.
+func (s *Server) answer(r *http.Request, seen Request, now time.Time) *Response {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r.Method != http.MethodPost || r.URL.Path != "/" {
+		return Fail(http.StatusNotFound, "UnknownOperationException", "")
+	}
+	if refused := s.verify(r, seen.Body, "ssm", now); refused != nil {
+		return refused
+	}
+	if mediaType, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); strings.TrimSpace(mediaType) != "application/x-amz-json-1.1" ||
+		r.Header.Get("X-Amz-Target") != "AmazonSSM.ResumeSession" {
+		return Fail(http.StatusBadRequest, "UnknownOperationException", "")
+	}
+	var in map[string]any
+	if err := json.Unmarshal(seen.Body, &in); err != nil || in == nil {
+		return Fail(http.StatusBadRequest, "SerializationException", "Start of structure or map found where not expected.")
+	}
+	id, isString := in["SessionId"].(string)
+	const invalid = "1 validation error detected: Value %s at 'sessionId' failed to satisfy constraint: "
+	switch n := utf8.RuneCountInString(id); {
+	case in["SessionId"] == nil:
+		return Fail(http.StatusBadRequest, "ValidationException", fmt.Sprintf(invalid+"Member must not be null", "null"))
+	case !isString:
+		return Fail(http.StatusBadRequest, "SerializationException", "Expected a string for sessionId")
+	case n == 0:
+		return Fail(http.StatusBadRequest, "ValidationException", fmt.Sprintf(invalid+"Member must have length greater than or equal to 1", "''"))
+	case n > maxSessionID:
+		return Fail(http.StatusBadRequest, "ValidationException", fmt.Sprintf(invalid+"Member must have length less than or equal to %d", "'"+id+"'", maxSessionID))
+	}
+	if s.limit != nil {
+		if ok, after := s.limit.take(time.Now()); !ok {
+			resp := Throttle()
+			if s.limit.tell {
+				resp.Header.Set("Retry-After", strconv.Itoa(int(math.Ceil(after.Seconds()))))
+			}
+			return resp
+		}
+	}
+	session := s.sessionFor(id)
+	if session == nil || session.gone == doesNotExist {
+		return Fail(http.StatusBadRequest, "DoesNotExistException", "Session "+id+" does not exist.")
+	}
+	out := struct {
+		SessionId  string
+		TokenValue string `json:",omitempty"`
+		StreamUrl  string
+	}{SessionId: id, StreamUrl: s.newStreamURL(id)}
+	if session.gone != timedOut {
+		out.TokenValue = "AAEAA+/" + randomBase64(tokenBytes) + "="
+		session.token = out.TokenValue
+	}
+	return jsonResponse(http.StatusOK, out)
+}
+
+// sessionFor returns nil if there is no such session.
+func (s *Server) sessionFor(id string) *session {
+	if s.sessions[id] == nil && !s.strict {
+		s.sessions[id] = &session{}
+	}
+	return s.sessions[id]
+}
+
+func (s *Server) newStreamURL(id string) string {
+	if s.streamURL != nil {
+		return s.streamURL(id)
+	}
+	scheme := "ws"
+	if strings.HasPrefix(s.http.URL, "https:") {
+		scheme = "wss"
+	}
+	_, host, _ := strings.Cut(s.http.URL, "://")
+	return scheme + "://" + host + "/v1/data-channel/" + (&url.URL{Path: id}).EscapedPath() +
+		"?role=publish_subscribe&cell-number=AAEA+/" + randomBase64(cellNumberBytes) + "=="
+}
+
+func randomBase64(n int) string {
+	b := make([]byte, n)
+	rand.Read(b)
+	return base64.RawStdEncoding.EncodeToString(b)
+}
+
+func newUUID() string {
+	b := make([]byte, 16)
+	rand.Read(b)
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+}
