@@ -62,7 +62,8 @@ func freshClient(c aws.HTTPClient) aws.HTTPClient {
 		tr.ForceAttemptHTTP2 = true
 	}
 	dial := tr.DialContext
-	if dial == nil && tr.Dial == nil { //nolint:staticcheck // a transport that uses the old field is left alone
+	//lint:ignore SA1019 a transport that uses the old field is left as it is
+	if dial == nil && tr.Dial == nil {
 		dial = (&net.Dialer{}).DialContext
 	}
 	if dial != nil {

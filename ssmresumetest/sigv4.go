@@ -51,9 +51,9 @@ func (s *Server) verify(r *http.Request, body []byte, service string, now time.T
 	if header == "" {
 		return refuse("MissingAuthenticationTokenException", "Request is missing Authentication Token")
 	}
-	auth, err := parseAuthorization(header)
-	if err != nil {
-		return refuse("IncompleteSignatureException", "%v", err)
+	auth, problem := parseAuthorization(header)
+	if problem != "" {
+		return refuse("IncompleteSignatureException", "%s", problem)
 	}
 	date := r.Header.Get("X-Amz-Date")
 	signedAt, err := time.Parse(timeFormat, date)
@@ -112,10 +112,12 @@ func (a authorization) scope() string {
 	return a.date + "/" + a.region + "/" + a.service + "/aws4_request"
 }
 
-func parseAuthorization(header string) (authorization, error) {
+// parseAuthorization returns AWS's words for what is wrong with the header, or
+// an empty string.
+func parseAuthorization(header string) (_ authorization, problem string) {
 	rest, ok := strings.CutPrefix(header, algorithm+" ")
 	if !ok {
-		return authorization{}, errors.New("Unsupported AWS 'algorithm'")
+		return authorization{}, "Unsupported AWS 'algorithm'"
 	}
 	params := map[string]string{}
 	for param := range strings.SplitSeq(rest, ",") {
@@ -124,12 +126,12 @@ func parseAuthorization(header string) (authorization, error) {
 	}
 	for _, name := range []string{"Credential", "Signature", "SignedHeaders"} {
 		if params[name] == "" {
-			return authorization{}, fmt.Errorf("Authorization header requires '%s' parameter.", name)
+			return authorization{}, "Authorization header requires '" + name + "' parameter."
 		}
 	}
 	scope := strings.Split(params["Credential"], "/")
 	if len(scope) != 5 || scope[4] != "aws4_request" {
-		return authorization{}, errors.New("Credential must have exactly 5 slash-delimited elements, the last 'aws4_request'.")
+		return authorization{}, "Credential must have exactly 5 slash-delimited elements, the last 'aws4_request'."
 	}
 	return authorization{
 		accessKeyID:   scope[0],
@@ -138,7 +140,7 @@ func parseAuthorization(header string) (authorization, error) {
 		service:       scope[3],
 		signedHeaders: strings.Split(params["SignedHeaders"], ";"),
 		signature:     params["Signature"],
-	}, nil
+	}, ""
 }
 
 // headerValues finds the headers that net/http keeps elsewhere, too.
