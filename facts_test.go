@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/ratelimit"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/smithy-go"
@@ -444,4 +445,17 @@ func outcome(out *ssmresume.ResumeSessionOutput, err error) errorOutcome {
 		}
 	}
 	return got
+}
+
+// unlimited is noBackoff with as many attempts as a test of many faults needs.
+func unlimited() aws.Retryer {
+	return retry.NewStandard(func(o *retry.StandardOptions) {
+		o.MaxAttempts = 50
+		o.RateLimiter = ratelimit.None
+		o.Backoff = retry.BackoffDelayerFunc(func(int, error) (time.Duration, error) { return 0, nil })
+		o.Retryables = append(o.Retryables, retry.IsErrorRetryableFunc(func(err error) aws.Ternary {
+			var e *ssmresume.InternalServerError
+			return aws.BoolTernary(errors.As(err, &e))
+		}))
+	})
 }

@@ -1,0 +1,654 @@
+package ssmresume_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+	"github.com/ssmresume/ssmresume"
+	"github.com/ssmresume/ssmresume/ssmresumetest"
+)
+
+var input = &ssmresume.ResumeSessionInput{SessionID: sessionID}
+
+// first answers the first n requests with the fault and the others normally.
+func first(n int32, fault *ssmresumetest.Response) func(ssmresumetest.Request) *ssmresumetest.Response {
+	var seen atomic.Int32
+	return func(ssmresumetest.Request) *ssmresumetest.Response {
+		if seen.Add(1) <= n {
+			return fault
+		}
+		return nil
+	}
+}
+
+func TestResumeSession(t *testing.T) {
+	for name, start := range map[string]func() *ssmresumetest.Server{"http": ssmresumetest.NewServer, "https": ssmresumetest.NewTLSServer} {
+		t.Run(name, func(t *testing.T) {
+			srv := start()
+			defer srv.Close()
+			for _, creds := range []aws.Credentials{
+				{AccessKeyID: "AKIDUSER", SecretAccessKey: "secret"},
+				{AccessKeyID: "ASIATEMP", SecretAccessKey: "secret", SessionToken: "the/session+token=="},
+			} {
+				srv.SetCredentials(creds)
+				out, err := ssmresume.NewFromConfig(srv.Config()).ResumeSession(t.Context(), input)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if out.SessionID != sessionID || out.TokenValue.Reveal() != srv.LastToken(sessionID) || len(out.RequestID) != 36 ||
+					out.StreamURL.SessionID != sessionID || out.StreamURL.Role != ssmresume.RolePublishSubscribe || out.StreamURL.Region != "" {
+					t.Errorf("output %+v", out)
+				}
+			}
+			http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+		})
+	}
+}
+
+// TestRetries is about failures that pass: each takes two requests.
+func TestRetries(t *testing.T) {
+	for name, fault := range map[string]*ssmresumetest.Response{
+		"throttling":   ssmresumetest.Throttle(),
+		"failure":      ssmresumetest.Fail(500, "InternalServerError", "broken"),
+		"bad gateway":  ssmresumetest.HTML(502),
+		"429 no code":  ssmresumetest.Raw(429, nil, ""),
+		"reset":        ssmresumetest.Reset(),
+		"cut short":    ssmresumetest.Truncate(40),
+		"hang":         ssmresumetest.Hang(),
+		"hanging body": ssmresumetest.HangBody(),
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				srv := ssmresumetest.NewPipeServer()
+				defer srv.Close()
+				srv.SetRespond(first(1, fault))
+				out, err := ssmresume.NewFromConfig(srv.Config()).ResumeSession(t.Context(), input)
+				if err != nil || out.TokenValue.Reveal() != srv.LastToken(sessionID) {
+					t.Errorf("%v, %v", out, err)
+				}
+				if n := len(srv.Requests()); n != 2 {
+					t.Errorf("%d requests, want 2", n)
+				}
+			})
+		})
+	}
+}
+
+// TestAttemptTimeout shows on a fake clock that an attempt takes no longer than
+// it may, headers and body.
+func TestAttemptTimeout(t *testing.T) {
+	for name, fault := range map[string]*ssmresumetest.Response{"header": ssmresumetest.Hang(), "body": ssmresumetest.HangBody()} {
+		for timeout, want := range map[time.Duration]time.Duration{0: 10 * time.Second, 3 * time.Second: 3 * time.Second, -1: time.Hour} {
+			t.Run(fmt.Sprint(name, timeout), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					srv := ssmresumetest.NewPipeServer()
+					defer srv.Close()
+					srv.SetRespond(func(ssmresumetest.Request) *ssmresumetest.Response { return fault })
+					ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+					defer cancel()
+					begin := time.Now()
+					_, err := ssmresume.NewFromConfig(srv.Config()).ResumeSession(ctx, input, func(o *ssmresume.Options) {
+						o.AttemptTimeout, o.Retryer = timeout, aws.NopRetryer{}
+					})
+					if took := time.Since(begin); took != want {
+						t.Errorf("it took %v, want %v", took, want)
+					}
+					var send *smithyhttp.RequestSendError
+					var canceled *smithy.CanceledError
+					if timeout < 0 {
+						if !errors.As(err, &canceled) || !errors.Is(err, context.DeadlineExceeded) {
+							t.Errorf("ctx ended: %v", err)
+						}
+					} else if !errors.As(err, &send) || errors.As(err, &canceled) || !strings.Contains(err.Error(), "Options.AttemptTimeout") {
+						t.Errorf("the attempt ended: %v", err)
+					}
+				})
+			})
+		}
+	}
+}
+
+func TestTooMuch(t *testing.T) {
+	srv := ssmresumetest.NewServer()
+	defer srv.Close()
+	long := `{"TokenValue":"` + strings.Repeat("x", 100<<10) + `"}`
+	for name, tc := range map[string]struct {
+		resp *ssmresumetest.Response
+		want string
+	}{
+		"endless":     {ssmresumetest.Endless(), "deserialization failed, the body is longer than 65536 bytes"},
+		"100 KiB":     {ssmresumetest.Raw(200, nil, long), "deserialization failed, the body is longer than 65536 bytes"},
+		"400, 100KiB": {ssmresumetest.Raw(400, http.Header{"X-Amzn-Errortype": {"DoesNotExistException"}}, long), "DoesNotExistException: "},
+		"deep":        {ssmresumetest.Raw(200, nil, strings.Repeat(`{"a":`, 12000)+"1"+strings.Repeat("}", 12000)), "deserialization failed, the body is longer than"},
+		"no id":       {ssmresumetest.Raw(200, http.Header{"X-Amzn-Requestid": nil}, "{}"), "deserialization failed, the answer holds no TokenValue and has no request ID"},
+		"gzip":        {ssmresumetest.Raw(200, http.Header{"Content-Encoding": {"gzip"}}, "\x1f\x8b garbage"), "request send failed, gzip: invalid header"},
+		"binary":      {ssmresumetest.Raw(200, nil, "\x00\xff\xfe{"), "deserialization failed, the body is not a JSON object"},
+	} {
+		srv.SetRespond(func(ssmresumetest.Request) *ssmresumetest.Response { return tc.resp })
+		_, err := ssmresume.NewFromConfig(srv.Config()).ResumeSession(t.Context(), input, func(o *ssmresume.Options) { o.Retryer = aws.NopRetryer{} })
+		if err == nil || !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("%s: %v, want %s", name, err, tc.want)
+		}
+	}
+	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+}
+
+// TestRedirect shows that nothing reaches the other host, whatever the client.
+func TestRedirect(t *testing.T) {
+	other := ssmresumetest.NewServer()
+	defer other.Close()
+	srv := ssmresumetest.NewServer()
+	defer srv.Close()
+	caller := &http.Client{Transport: &http.Transport{}}
+	defer caller.CloseIdleConnections()
+	for name, client := range map[string]aws.HTTPClient{
+		"default":         nil,
+		"BuildableClient": awshttp.NewBuildableClient(),
+		"http.Client":     caller,
+	} {
+		for _, status := range []int{301, 302, 303, 307, 308} {
+			srv.SetRespond(func(ssmresumetest.Request) *ssmresumetest.Response {
+				return ssmresumetest.Raw(status, http.Header{"Location": {other.URL()}}, "")
+			})
+			cfg := srv.Config()
+			cfg.HTTPClient = client
+			_, err := ssmresume.NewFromConfig(cfg).ResumeSession(t.Context(), input)
+			var respErr *awshttp.ResponseError
+			if !errors.As(err, &respErr) || respErr.HTTPStatusCode() != status {
+				t.Errorf("%s, %d: %v", name, status, err)
+			}
+		}
+	}
+	if got := other.Requests(); len(got) != 0 {
+		t.Errorf("a redirect was followed: %+v", got)
+	}
+	if caller.CheckRedirect != nil {
+		t.Error("the caller's client was changed")
+	}
+}
+
+// deadPath forwards TCP connections to addr until kill is called. From then on
+// those that are open swallow everything; new ones are forwarded.
+type deadPath struct {
+	net.Listener
+	mu    sync.Mutex
+	conns []*deadConn
+	wg    sync.WaitGroup
+}
+
+type deadConn struct {
+	net.Conn
+	dead atomic.Bool
+}
+
+func (c *deadConn) Read(p []byte) (int, error) {
+	for {
+		n, err := c.Conn.Read(p)
+		if err != nil || !c.dead.Load() {
+			return n, err
+		}
+	}
+}
+
+func newDeadPath(t *testing.T, addr string) *deadPath {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &deadPath{Listener: l}
+	p.wg.Go(func() {
+		for {
+			in, err := l.Accept()
+			if err != nil {
+				return
+			}
+			out, err := net.Dial("tcp", addr)
+			if err != nil {
+				in.Close()
+				continue
+			}
+			a, b := &deadConn{Conn: in}, &deadConn{Conn: out}
+			p.mu.Lock()
+			p.conns = append(p.conns, a, b)
+			p.mu.Unlock()
+			p.wg.Go(func() { io.Copy(b, a); a.Close(); b.Close() })
+			p.wg.Go(func() { io.Copy(a, b); a.Close(); b.Close() })
+		}
+	})
+	t.Cleanup(func() {
+		l.Close()
+		p.mu.Lock()
+		for _, c := range p.conns {
+			c.Close()
+		}
+		p.mu.Unlock()
+		p.wg.Wait()
+	})
+	return p
+}
+
+func (p *deadPath) kill() (killed int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, c := range p.conns {
+		c.dead.Store(true)
+	}
+	return len(p.conns) / 2
+}
+
+// TestDeadConnection: the connection in the pool is dead without a word. The
+// next attempt must dial, over HTTP/1.1 and HTTP/2, and the Reconnector must not
+// even try the dead one.
+func TestDeadConnection(t *testing.T) {
+	for name, tc := range map[string]struct {
+		start func() *ssmresumetest.Server
+		proto string
+		build func(tr *http.Transport) aws.HTTPClient
+	}{
+		"HTTP/1.1, http.Client":     {ssmresumetest.NewServer, "HTTP/1.1", func(tr *http.Transport) aws.HTTPClient { return &http.Client{Transport: tr} }},
+		"HTTP/1.1, BuildableClient": {ssmresumetest.NewServer, "HTTP/1.1", func(*http.Transport) aws.HTTPClient { return awshttp.NewBuildableClient() }},
+		"HTTP/2, http.Client":       {ssmresumetest.NewTLSServer, "HTTP/2.0", func(tr *http.Transport) aws.HTTPClient { return &http.Client{Transport: tr} }},
+		"HTTP/2, BuildableClient": {ssmresumetest.NewTLSServer, "HTTP/2.0", func(tr *http.Transport) aws.HTTPClient {
+			return awshttp.NewBuildableClient().WithTransportOptions(func(b *http.Transport) { b.TLSClientConfig.RootCAs = tr.TLSClientConfig.RootCAs })
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			srv := tc.start()
+			defer srv.Close()
+			scheme, addr, _ := strings.Cut(srv.URL(), "://")
+			path := newDeadPath(t, addr)
+			cfg := srv.Config()
+			cfg.BaseEndpoint = aws.String(scheme + "://" + path.Addr().String())
+			tr := &http.Transport{}
+			if c, ok := cfg.HTTPClient.(*http.Client); ok {
+				tr = c.Transport.(*http.Transport)
+			}
+			defer tr.CloseIdleConnections()
+			cfg.HTTPClient = tc.build(tr)
+			cfg.Retryer = noBackoff
+			client := ssmresume.NewFromConfig(cfg, func(o *ssmresume.Options) { o.AttemptTimeout = 300 * time.Millisecond })
+
+			if _, err := client.ResumeSession(t.Context(), input); err != nil {
+				t.Fatal(err)
+			}
+			if path.kill() != 1 {
+				t.Fatal("want one pooled connection")
+			}
+			if _, err := client.ResumeSession(t.Context(), input); err != nil {
+				t.Errorf("after the pooled connection died: %v", err)
+			}
+			rc := ssmresume.NewReconnector(client, sessionID, func(o *ssmresume.ReconnectorOptions) {
+				o.OnRetry = func(r ssmresume.Retry) { t.Errorf("Resume waits: %v", r) }
+			})
+			if _, err := rc.Resume(t.Context()); err != nil {
+				t.Errorf("Resume: %v", err)
+			}
+			for _, r := range srv.Requests() {
+				if r.Proto != tc.proto {
+					t.Errorf("spoke %s, want %s", r.Proto, tc.proto)
+				}
+			}
+		})
+	}
+}
+
+// cache is a provider like the SDK's: it hands out what it has until told to
+// forget.
+type cache struct {
+	mu          sync.Mutex
+	current     aws.Credentials
+	next        aws.Credentials
+	invalidated int
+}
+
+func (c *cache) Retrieve(context.Context) (aws.Credentials, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.current, nil
+}
+
+func (c *cache) Invalidate() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.current, c.invalidated = c.next, c.invalidated+1
+}
+
+func TestExpiredCredentialsAreRenewedOnce(t *testing.T) {
+	srv := ssmresumetest.NewServer()
+	defer srv.Close()
+	old := aws.Credentials{AccessKeyID: "ASIAOLD", SecretAccessKey: "old", SessionToken: "oldtoken"}
+	good := aws.Credentials{AccessKeyID: "ASIANEW", SecretAccessKey: "new", SessionToken: "newtoken"}
+	srv.SetCredentials(good, old)
+	srv.ExpireCredentials("ASIAOLD")
+	for name, tc := range map[string]struct {
+		next     aws.Credentials
+		requests int
+		ok       bool
+	}{
+		"renewed":     {good, 2, true},
+		"the same":    {old, 1, false},
+		"another bad": {aws.Credentials{AccessKeyID: "ASIABAD", SecretAccessKey: "bad"}, 2, false},
+	} {
+		before := len(srv.Requests())
+		provider := &cache{current: old, next: tc.next}
+		cfg := srv.Config()
+		cfg.Credentials = provider
+		_, err := ssmresume.NewFromConfig(cfg).ResumeSession(t.Context(), input)
+		var refused *ssmresume.CredentialsError
+		if tc.ok != (err == nil) || !tc.ok && !errors.As(err, &refused) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if n := len(srv.Requests()) - before; n != tc.requests || provider.invalidated != 1 {
+			t.Errorf("%s: %d requests, %d invalidations", name, n, provider.invalidated)
+		}
+	}
+	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+}
+
+func TestAnonymous(t *testing.T) {
+	srv := ssmresumetest.NewServer()
+	defer srv.Close()
+	cfg := srv.Config()
+	cfg.Credentials = aws.AnonymousCredentials{}
+	_, err := ssmresume.NewFromConfig(cfg).ResumeSession(t.Context(), input)
+	var refused *ssmresume.CredentialsError
+	if !errors.As(err, &refused) || refused.Code != "MissingAuthenticationTokenException" {
+		t.Error(err)
+	}
+	if r := srv.Requests(); len(r) != 1 || r[0].Header.Get("Authorization") != "" {
+		t.Errorf("sent %+v", r)
+	}
+}
+
+func TestClockSkew(t *testing.T) {
+	srv := ssmresumetest.NewServer()
+	defer srv.Close()
+	for _, offset := range []time.Duration{10 * time.Minute, -10 * time.Minute} {
+		srv.SetClockOffset(offset)
+		client := ssmresume.NewFromConfig(srv.Config())
+		for call, want := range []int{2, 1} {
+			before := len(srv.Requests())
+			if _, err := client.ResumeSession(t.Context(), input); err != nil {
+				t.Error(err)
+			}
+			if n := len(srv.Requests()) - before; n != want {
+				t.Errorf("%v off, call %d: %d requests, want %d", offset, call, n, want)
+			}
+		}
+		// The clock is put right again: learned anew.
+		srv.SetClockOffset(0)
+		for call, want := range []int{2, 1} {
+			before := len(srv.Requests())
+			if _, err := client.ResumeSession(t.Context(), input); err != nil {
+				t.Error(err)
+			}
+			if n := len(srv.Requests()) - before; n != want {
+				t.Errorf("put right, call %d: %d requests, want %d", call, n, want)
+			}
+		}
+		srv.SetClockOffset(offset)
+		_, err := client.ResumeSession(t.Context(), input, func(o *ssmresume.Options) { o.DisableClockSkewCorrection = true })
+		var refused *ssmresume.SignatureError
+		if !errors.As(err, &refused) {
+			t.Errorf("correction disabled: %v", err)
+		}
+	}
+	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+}
+
+// TestClockSkewIsNotBelieved: neither from plain HTTP, nor from a cache.
+func TestClockSkewIsNotBelieved(t *testing.T) {
+	for name, tc := range map[string]struct {
+		endpoint, age string
+		want          int
+	}{
+		"https":      {"https://ssm.example.com", "", 2},
+		"loopback":   {"http://127.0.0.1:1", "", 2},
+		"plain http": {"http://ssm.example.com", "", 1},
+		"cached":     {"https://ssm.example.com", "7", 1},
+	} {
+		sent := 0
+		client := ssmresume.New(ssmresume.Options{
+			Region: "us-east-2", BaseEndpoint: &tc.endpoint, Credentials: credentials("id", "secret", ""),
+			HTTPClient: roundTrip(func(*http.Request) (*http.Response, error) {
+				sent++
+				h := http.Header{"Date": {time.Now().Add(time.Hour).UTC().Format(http.TimeFormat)}, "X-Amzn-Errortype": {"InvalidSignatureException"}}
+				if tc.age != "" {
+					h.Set("Age", tc.age)
+				}
+				return &http.Response{StatusCode: 400, Header: h, Body: http.NoBody}, nil
+			}),
+		})
+		if _, err := client.ResumeSession(t.Context(), input); err == nil || sent != tc.want {
+			t.Errorf("%s: %d requests, want %d (%v)", name, sent, tc.want, err)
+		}
+	}
+}
+
+func TestContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := ssmresumetest.NewPipeServer()
+		defer srv.Close()
+		client := ssmresume.NewFromConfig(srv.Config())
+		for name, tc := range map[string]struct {
+			fault    *ssmresumetest.Response
+			requests int
+		}{
+			"before the call":  {nil, 0},
+			"during a request": {ssmresumetest.Hang(), 1},
+			"during a body":    {ssmresumetest.HangBody(), 1},
+			"during a wait":    {ssmresumetest.Raw(503, http.Header{"X-Amz-Retry-After": {"60000"}}, ""), 1},
+		} {
+			before := len(srv.Requests())
+			srv.SetRespond(func(ssmresumetest.Request) *ssmresumetest.Response { return tc.fault })
+			ctx, cancel := context.WithCancel(t.Context())
+			if tc.fault == nil {
+				cancel()
+			}
+			done := make(chan error)
+			go func() {
+				_, err := client.ResumeSession(ctx, input)
+				done <- err
+			}()
+			if tc.fault != nil {
+				synctest.Wait()
+				cancel()
+			}
+			begin := time.Now()
+			err := <-done
+			var v interface{ CanceledError() bool }
+			if !errors.Is(err, context.Canceled) || !errors.As(err, &v) || !v.CanceledError() || time.Since(begin) != 0 {
+				t.Errorf("%s: %v after %v", name, err, time.Since(begin))
+			}
+			if n := len(srv.Requests()) - before; n != tc.requests {
+				t.Errorf("%s: %d requests, want %d", name, n, tc.requests)
+			}
+			if strings.Contains(name, "wait") && !strings.Contains(err.Error(), "last attempt: ") {
+				t.Errorf("%s: %v says nothing of the last attempt", name, err)
+			}
+			cancel()
+		}
+	})
+}
+
+func TestRetryAfterIsHonoured(t *testing.T) {
+	for name, tc := range map[string]struct {
+		header http.Header
+		want   time.Duration // at least
+	}{
+		"milliseconds": {http.Header{"X-Amz-Retry-After": {"1500"}}, 1500 * time.Millisecond},
+		"seconds":      {http.Header{"Retry-After": {"4"}}, 4 * time.Second},
+		"date":         {http.Header{"Retry-After": {"Sat, 01 Jan 2000 00:00:03 GMT"}, "Date": {"Sat, 01 Jan 2000 00:00:00 GMT"}}, 3 * time.Second},
+		"too long":     {http.Header{"Retry-After": {"86400"}}, 5 * time.Second},
+		"nonsense":     {http.Header{"Retry-After": {"-1"}, "X-Amz-Retry-After": {"soon"}}, 0},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			srv := ssmresumetest.NewPipeServer()
+			defer srv.Close()
+			srv.SetRespond(first(1, ssmresumetest.Raw(503, tc.header, "")))
+			cfg := srv.Config()
+			cfg.Retryer = noBackoff
+			begin := time.Now()
+			if _, err := ssmresume.NewFromConfig(cfg).ResumeSession(t.Context(), input); err != nil {
+				t.Fatal(err)
+			}
+			if took := time.Since(begin); took != tc.want {
+				t.Errorf("%s: waited %v, want %v", name, took, tc.want)
+			}
+		})
+	}
+}
+
+func TestThrottlingErrorTellsRetryAfter(t *testing.T) {
+	srv := ssmresumetest.NewServer()
+	defer srv.Close()
+	resp := ssmresumetest.Throttle()
+	resp.Header.Set("Retry-After", "7")
+	srv.SetRespond(func(ssmresumetest.Request) *ssmresumetest.Response { return resp })
+	_, err := ssmresume.NewFromConfig(srv.Config()).ResumeSession(t.Context(), input, func(o *ssmresume.Options) { o.Retryer = aws.NopRetryer{} })
+	var throttled *ssmresume.ThrottlingError
+	if !errors.As(err, &throttled) || throttled.RetryAfter != 7*time.Second {
+		t.Errorf("%v, %+v", err, throttled)
+	}
+}
+
+// TestNoErrorLeaks lets the service repeat what it was sent, and looks for it in
+// the error, the log and every value that errors.As finds.
+func TestNoErrorLeaks(t *testing.T) {
+	var logged bytes.Buffer
+	srv := ssmresumetest.NewServer()
+	defer srv.Close()
+	srv.SetCredentials(aws.Credentials{AccessKeyID: "ASIATEMP", SecretAccessKey: "secret", SessionToken: secretToken})
+	for name, resp := range map[string]*ssmresumetest.Response{
+		"wrong signature": ssmresumetest.Fail(403, "InvalidSignatureException", "The Canonical String should have been\nx-amz-security-token:"+secretToken),
+		"throttling":      ssmresumetest.Fail(400, "ThrottlingException", secretToken),
+		"cut token":       ssmresumetest.Raw(200, nil, `{"TokenValue":"`+secretToken),
+		"typed token":     ssmresumetest.Raw(200, nil, `{"TokenValue":["`+secretToken+`"]}`),
+		"trailing":        ssmresumetest.Raw(200, nil, `{} `+secretToken),
+		"html":            ssmresumetest.Raw(200, nil, `<html>`+secretToken),
+		"odd URL":         ssmresumetest.Raw(200, nil, `{"TokenValue":"`+secretToken+`","StreamUrl":"https://h/?`+secretQuery+`"}`),
+	} {
+		srv.SetRespond(func(ssmresumetest.Request) *ssmresumetest.Response { return resp })
+		out, err := ssmresume.NewFromConfig(srv.Config()).ResumeSession(t.Context(), input, func(o *ssmresume.Options) {
+			o.Logger = slog.New(slog.NewTextHandler(&logged, &slog.HandlerOptions{Level: slog.LevelDebug}))
+			o.Retryer = noBackoff()
+		})
+		if (err == nil) != (name == "odd URL") {
+			t.Errorf("%s: %v", name, err)
+		}
+		for e := err; e != nil; e = errors.Unwrap(e) {
+			if s := fmt.Sprintf("%v %+v %#v %q", e, e, e, e.Error()); leaks(s) {
+				t.Errorf("%s: %T prints %s", name, e, s)
+			}
+		}
+		if s := fmt.Sprintf("%v %+v", out, out); leaks(s) {
+			t.Errorf("%s: output prints %s", name, s)
+		}
+	}
+	if leaks(logged.String()) || !strings.Contains(logged.String(), "trying again") || !strings.Contains(logged.String(), "StreamUrl") {
+		t.Errorf("log:\n%s", logged.String())
+	}
+	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+}
+
+// TestConcurrency mixes everything that a client shares: pool, signing keys,
+// quota, clock, credentials.
+func TestConcurrency(t *testing.T) {
+	srv := ssmresumetest.NewServer()
+	defer srv.Close()
+	old := aws.Credentials{AccessKeyID: "ASIAOLD", SecretAccessKey: "old"}
+	good := aws.Credentials{AccessKeyID: "ASIANEW", SecretAccessKey: "new"}
+	srv.SetCredentials(good, old)
+	srv.SetClockOffset(10 * time.Minute)
+	var n atomic.Int64
+	srv.SetRespond(func(ssmresumetest.Request) *ssmresumetest.Response {
+		switch n.Add(1) % 9 {
+		case 3:
+			return ssmresumetest.Reset()
+		case 6:
+			return ssmresumetest.Fail(503, "ServiceUnavailable", "")
+		}
+		return nil
+	})
+	cfg := srv.Config()
+	cfg.Credentials = &cache{current: old, next: good}
+	cfg.HTTPClient = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 32}}
+	defer cfg.HTTPClient.(*http.Client).CloseIdleConnections()
+	cfg.Retryer = func() aws.Retryer { return unlimited() }
+	client := ssmresume.NewFromConfig(cfg)
+	var wg sync.WaitGroup
+	for i := range 32 {
+		wg.Go(func() {
+			for call := range 20 {
+				if i == 0 && call == 10 {
+					srv.ExpireCredentials("ASIAOLD")
+				}
+				id := fmt.Sprintf("session-%d-%d", i, call)
+				out, err := client.ResumeSession(t.Context(), &ssmresume.ResumeSessionInput{SessionID: id})
+				if err != nil {
+					t.Error(err)
+				} else if out.SessionID != id || out.StreamURL.SessionID != id || out.TokenValue.Reveal() != srv.LastToken(id) {
+					t.Errorf("%s got the answer for %v", id, out)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// FuzzAnswer decodes any answer: no panic, no leak, an error or a token.
+func FuzzAnswer(f *testing.F) {
+	f.Add(200, "", "id", `{"SessionId":"s","TokenValue":"TOKENTOKENTOKEN","StreamUrl":"wss://h/v1/data-channel/s?SIGNATURESIGNATURE"}`)
+	f.Add(400, "", "id", `{"__type":"a#DoesNotExistException","message":"m"}`)
+	f.Add(429, "ThrottlingException:http://x", "", ``)
+	f.Add(200, "", "", `{"TokenValue":null} `)
+	f.Fuzz(func(t *testing.T, status int, errorType, requestID, body string) {
+		if status < 100 || status > 999 {
+			return
+		}
+		client := ssmresume.New(ssmresume.Options{
+			Region: "us-east-2", Credentials: credentials("id", "secret", ""), Retryer: aws.NopRetryer{},
+			HTTPClient: roundTrip(func(*http.Request) (*http.Response, error) {
+				return &http.Response{StatusCode: status, ContentLength: -1, Body: io.NopCloser(strings.NewReader(body)),
+					Header: http.Header{"X-Amzn-Errortype": {errorType}, "X-Amzn-Requestid": {requestID}}}, nil
+			}),
+		})
+		out, err := client.ResumeSession(t.Context(), input)
+		if (out == nil) == (err == nil) {
+			t.Fatalf("%v, %v", out, err)
+		}
+		if err == nil {
+			if status/100 != 2 || out.TokenValue.IsZero() {
+				t.Errorf("status %d, output %v", status, out)
+			}
+			return
+		}
+		var respErr *awshttp.ResponseError
+		if !errors.As(err, &respErr) || respErr.HTTPStatusCode() != status {
+			t.Errorf("no ResponseError: %v", err)
+		}
+		if strings.ContainsAny(err.Error(), "\x00\x07\n\r\x1b\x7f\u202e\u2066\u2028") {
+			t.Errorf("control characters in %q", err)
+		}
+		if status/100 == 2 && leaks(err.Error()) {
+			t.Errorf("%v", err)
+		}
+	})
+}
