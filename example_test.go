@@ -1,0 +1,163 @@
+package ssmresume_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"log/slog"
+	"os"
+	"strings"
+
+	"github.com/ssmresume/ssmresume"
+	"github.com/ssmresume/ssmresume/ssmresumetest"
+)
+
+func ExampleClient_ResumeSession() {
+	srv := ssmresumetest.NewServer() // stands in for AWS; a real program loads its aws.Config
+	defer srv.Close()
+
+	client := ssmresume.NewFromConfig(srv.Config())
+	out, err := client.ResumeSession(context.Background(), &ssmresume.ResumeSessionInput{SessionID: "ana-0a1b"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(out.SessionID, out.TokenValue, out.StreamURL.Role)
+	// Output: ana-0a1b [redacted] publish_subscribe
+}
+
+func ExampleClient_ResumeSession_errors() {
+	srv := ssmresumetest.NewServer()
+	defer srv.Close()
+	srv.Terminate("ana-0a1b")
+
+	client := ssmresume.NewFromConfig(srv.Config())
+	_, err := client.ResumeSession(context.Background(), &ssmresume.ResumeSessionInput{SessionID: "ana-0a1b"})
+	var (
+		gone     *ssmresume.DoesNotExistError
+		timedOut *ssmresume.SessionTimedOutError
+		denied   *ssmresume.AccessDeniedError
+	)
+	switch {
+	case errors.As(err, &gone), errors.As(err, &timedOut):
+		fmt.Println("start a new session")
+	case errors.As(err, &denied):
+		fmt.Println("ask for ssm:ResumeSession:", denied.Message)
+	case err != nil:
+		fmt.Println("try again later:", err)
+	}
+	// Output: start a new session
+}
+
+func ExampleNew() {
+	srv := ssmresumetest.NewServer()
+	defer srv.Close()
+
+	endpoint := srv.URL()
+	client := ssmresume.New(ssmresume.Options{
+		Region:       "us-east-2",
+		Credentials:  srv.Config().Credentials,
+		BaseEndpoint: &endpoint,
+	})
+	_, err := client.ResumeSession(context.Background(), &ssmresume.ResumeSessionInput{SessionID: "ana-0a1b"})
+	fmt.Println(err)
+	// Output: <nil>
+}
+
+func ExampleNewFromConfig_logging() {
+	srv := ssmresumetest.NewServer()
+	defer srv.Close()
+
+	logger := slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{
+		ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+			if a.Key == slog.TimeKey {
+				return slog.Attr{}
+			}
+			return a
+		},
+	}))
+	client := ssmresume.NewFromConfig(srv.Config(), func(o *ssmresume.Options) { o.Logger = logger })
+	out, err := client.ResumeSession(context.Background(), &ssmresume.ResumeSessionInput{SessionID: "ana-0a1b"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	logger.Info("resumed", "token", out.TokenValue)
+	// Output: level=INFO msg=resumed token=[redacted]
+}
+
+func ExampleParseStreamURL() {
+	u, err := ssmresume.ParseStreamURL("wss://ssmmessages.us-east-2.amazonaws.com/v1/data-channel/ana-0a1b?role=publish_subscribe&cell-number=AAEA+b/c==")
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(u.Partition, u.Region, u.SessionID, u.Role, u.Presigned)
+	fmt.Println(u)
+	// Output:
+	// aws us-east-2 ana-0a1b publish_subscribe false
+	// wss://ssmmessages.us-east-2.amazonaws.com/v1/data-channel/ana-0a1b?[redacted]
+}
+
+func ExampleNewToken() {
+	token := ssmresume.NewToken("AAEAAVbTGsaOnyvc")
+	fmt.Printf("%v %d %s\n", token, len(token.Reveal()), token)
+	// Output: [redacted] 16 [redacted]
+}
+
+func ExampleReconnector() {
+	srv := ssmresumetest.NewServer()
+	defer srv.Close()
+	srv.AddSession("ana-0a1b")
+
+	// serve dials out.StreamURL, sends out.OpenMessage and returns when the data
+	// channel is lost. Here the session ends at once.
+	serve := func(out *ssmresume.ResumeSessionOutput) {
+		fmt.Println("data channel of", out.SessionID)
+		srv.Terminate(out.SessionID)
+	}
+
+	ctx := context.Background()
+	client := ssmresume.NewFromConfig(srv.Config())
+	rc := ssmresume.NewReconnector(client, "ana-0a1b", func(o *ssmresume.ReconnectorOptions) {
+		o.OnRetry = func(r ssmresume.Retry) { fmt.Println(r.Err) }
+	})
+	for {
+		out, err := rc.Resume(ctx)
+		var gone *ssmresume.DoesNotExistError
+		if errors.As(err, &gone) {
+			fmt.Println("the session is gone")
+			return
+		}
+		if err != nil {
+			log.Fatal(err)
+		}
+		serve(out)
+	}
+	// Output:
+	// data channel of ana-0a1b
+	// the data channel was lost soon after the session had been resumed
+	// the session is gone
+}
+
+func ExampleClient_StreamHeader() {
+	srv := ssmresumetest.NewServer()
+	defer srv.Close()
+
+	ctx := context.Background()
+	client := ssmresume.NewFromConfig(srv.Config())
+	out, err := client.ResumeSession(ctx, &ssmresume.ResumeSessionInput{SessionID: "ana-0a1b"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	header, err := client.StreamHeader(ctx, out.StreamURL)
+	if err != nil {
+		log.Fatal(err)
+	}
+	// Dial out.StreamURL.DialURL() with header, and refuse redirects. Then send:
+	message, err := out.OpenMessage("0a1b2c3d-0a1b-4a1b-8a1b-0a1b2c3d4e5f")
+	if err != nil {
+		log.Fatal(err)
+	}
+	scope := strings.Split(header.Get("Authorization"), "/")[2:4]
+	fmt.Println(scope, len(message) > len(out.TokenValue.Reveal()))
+	// Output: [us-east-2 ssmmessages] true
+}
