@@ -652,3 +652,42 @@ func FuzzAnswer(f *testing.F) {
 		}
 	})
 }
+
+// FuzzPlainAnswer holds the fast decoder to encoding/json.
+func FuzzPlainAnswer(f *testing.F) {
+	f.Add([]byte(`{"SessionId":"s","TokenValue":"t","StreamUrl":"u"}`))
+	f.Add([]byte("\t{ \"TokenValue\" :\n\"a+/=\" , \"SessionId\":\"\"\r} "))
+	f.Add([]byte(`{"SessionId":"s","SessionId":"t"}`))
+	f.Add([]byte(`{"SessionId":"s",}`))
+	f.Add([]byte(`{"SessionId":"\u0041"}{}`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		fast, general, isPlain, isJSON := ssmresume.DecodeAnswer(body)
+		if isPlain && (!isJSON || fast != general) {
+			t.Errorf("%q: fast %q, encoding/json %q %t", body, fast, general, isJSON)
+		}
+	})
+}
+
+func TestPlainAnswer(t *testing.T) {
+	for body, want := range map[string]bool{
+		`{"SessionId":"s","TokenValue":"t","StreamUrl":"u"}`:      true,
+		" {\n\"StreamUrl\" : \"u\" ,\t\"TokenValue\":\"t\" }\r\n": true,
+		`{"TokenValue":"t"}`:                  true,
+		`{}`:                                  false,
+		`{"TokenValue":"t"} x`:                false,
+		`{"TokenValue":"t",}`:                 false,
+		`{"TokenValue":"t"`:                   false,
+		`{"TokenValue":"t`:                    false,
+		`{"TokenValue" "t"}`:                  false,
+		`{"TokenValue":"\u0074"}`:             false,
+		`{"TokenValue":"é"}`:                  false,
+		`{"TokenValue":null}`:                 false,
+		`{"TokenValue":"t","Other":"o"}`:      false,
+		`{"TokenValue":"t","TokenValue":"u"}`: false,
+		`"TokenValue"`:                        false,
+	} {
+		if _, _, isPlain, _ := ssmresume.DecodeAnswer([]byte(body)); isPlain != want {
+			t.Errorf("%s: plain %t, want %t", body, isPlain, want)
+		}
+	}
+}

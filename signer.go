@@ -11,7 +11,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/smithy-go"
-	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
 const (
@@ -106,7 +105,7 @@ func (c *Client) learnClockOffset(s *settings, h http.Header) {
 	if s.endpoint.Scheme != "https" && !s.local || h.Get("Age") != "" {
 		return
 	}
-	if date, err := smithyhttp.ParseTime(h.Get("Date")); err == nil {
+	if date, err := http.ParseTime(h.Get("Date")); err == nil {
 		c.offset.Store(int64(time.Until(date)))
 	}
 }
