@@ -45,13 +45,13 @@ func (s *settings) callProvider(ctx context.Context) (aws.Credentials, error) {
 		return s.Credentials.Retrieve(ctx)
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.credentialsTimeout)
+	defer cancel()
 	type result struct {
 		creds aws.Credentials
 		err   error
 	}
 	done := make(chan result, 1)
 	go func() {
-		defer cancel()
 		creds, err := s.Credentials.Retrieve(ctx)
 		done <- result{creds, err}
 	}()

@@ -1,0 +1,656 @@
+package ssmresume_test
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/smithy-go"
+	"github.com/ssmresume/ssmresume"
+	"github.com/ssmresume/ssmresume/ssmresumetest"
+)
+
+// network lies between a client and a pipe server and can be cut.
+type network struct {
+	mu    sync.Mutex
+	state string
+	dial  func(ctx context.Context, network, addr string) (net.Conn, error)
+}
+
+func (n *network) set(state string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.state = state
+}
+
+func (n *network) get() string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.state
+}
+
+func (n *network) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
+	switch n.get() {
+	case "refused":
+		return nil, &net.OpError{Op: "dial", Net: network, Err: syscall.ECONNREFUSED}
+	case "no DNS":
+		return nil, &net.OpError{Op: "dial", Net: network, Err: &net.DNSError{Err: "no such host", Name: addr, IsNotFound: true}}
+	case "unanswered":
+		// A connect that began while the network was away may still succeed: Linux
+		// sends its SYN again each second, since 6.5 (tcp_syn_linear_timeouts).
+		for n.get() != "up" {
+			select {
+			case <-time.After(time.Second):
+			case <-ctx.Done():
+				return nil, &net.OpError{Op: "dial", Net: network, Err: ctx.Err()}
+			}
+		}
+	case "swallowed":
+		ours, theirs := net.Pipe()
+		go io.Copy(io.Discard, theirs)
+		return ours, nil
+	case "certificate":
+		return nil, &tls.CertificateVerificationError{Err: errors.New("not yet valid")}
+	}
+	return n.dial(ctx, network, addr)
+}
+
+// outage is a pipe server and a client whose network can be cut.
+func outage(t *testing.T) (*ssmresumetest.Server, *ssmresume.Client, *network) {
+	srv := ssmresumetest.NewPipeServer()
+	t.Cleanup(srv.Close)
+	cfg := srv.Config()
+	tr := cfg.HTTPClient.(*http.Client).Transport.(*http.Transport).Clone()
+	n := &network{dial: tr.DialContext}
+	tr.DialContext = n.DialContext
+	t.Cleanup(tr.CloseIdleConnections)
+	cfg.HTTPClient = &http.Client{Transport: tr}
+	return srv, ssmresume.NewFromConfig(cfg), n
+}
+
+// TestOutages cuts the network in every way, for as long as half an hour, and
+// measures on a fake clock how long Resume takes once it is back.
+func TestOutages(t *testing.T) {
+	for state, limit := range map[string]struct{ median, longest time.Duration }{
+		"refused":    {600 * time.Millisecond, 1200 * time.Millisecond},
+		"no DNS":     {600 * time.Millisecond, 1200 * time.Millisecond},
+		"unanswered": {700 * time.Millisecond, 3500 * time.Millisecond},
+		"swallowed":  {10 * time.Second, 11200 * time.Millisecond}, // an attempt is given up after 10 s
+	} {
+		t.Run(state, func(t *testing.T) {
+			var took []time.Duration
+			for _, away := range []time.Duration{time.Second, 5300 * time.Millisecond, 15700 * time.Millisecond, time.Minute, 30 * time.Minute} {
+				for range 20 {
+					synctest.Test(t, func(t *testing.T) {
+						srv, client, n := outage(t)
+						n.set(state)
+						var back time.Time
+						time.AfterFunc(away, func() { n.set("up"); back = time.Now() })
+						rc := ssmresume.NewReconnector(client, sessionID, func(o *ssmresume.ReconnectorOptions) {
+							o.OnRetry = func(r ssmresume.Retry) {
+								if r.Delay > time.Second {
+									t.Errorf("waits %v for %v", r.Delay, r.Err)
+								}
+							}
+						})
+						out, err := rc.Resume(t.Context())
+						if err != nil || out.TokenValue.Reveal() != srv.LastToken(sessionID) {
+							t.Fatal(out, err)
+						}
+						took = append(took, time.Since(back))
+					})
+				}
+			}
+			slices.Sort(took)
+			median, longest := took[len(took)/2], took[len(took)-1]
+			t.Logf("%d outages: back after %v (median), %v (longest)", len(took), median, longest)
+			if median > limit.median || longest > limit.longest {
+				t.Errorf("want at most %v and %v", limit.median, limit.longest)
+			}
+		})
+	}
+}
+
+// TestInTheWay: what a proxy or a captive portal answers ends no session.
+func TestInTheWay(t *testing.T) {
+	noID := http.Header{"X-Amzn-Requestid": nil}
+	for name, resp := range map[string]*ssmresumetest.Response{
+		"403":         ssmresumetest.HTML(403),
+		"407":         ssmresumetest.HTML(407),
+		"503":         ssmresumetest.HTML(503),
+		"200":         ssmresumetest.HTML(200),
+		"302":         ssmresumetest.Raw(302, http.Header{"Location": {"http://127.0.0.1:1/login"}}, ""),
+		"307":         ssmresumetest.Redirect("http://127.0.0.1:1/login"),
+		"bare {}":     ssmresumetest.Raw(200, noID, "{}"),
+		"empty 403":   ssmresumetest.Raw(403, noID, ""),
+		"empty 400":   ssmresumetest.Raw(400, noID, ""),
+		"404":         ssmresumetest.HTML(404),
+		"408":         ssmresumetest.Fail(408, "RequestTimeout", "slow"),
+		"throttling":  ssmresumetest.Throttle(),
+		"429":         ssmresumetest.Raw(429, nil, ""),
+		"failure":     ssmresumetest.Fail(500, "InternalServerError", "broken"),
+		"unavailable": ssmresumetest.Fail(400, "ServiceUnavailable", "broken"),
+		"501":         ssmresumetest.Fail(501, "NotImplemented", ""),
+		"reset":       ssmresumetest.Reset(),
+		"cut short":   ssmresumetest.Truncate(30),
+		"hang":        ssmresumetest.Hang(),
+		"hang body":   ssmresumetest.HangBody(),
+		"garbage":     ssmresumetest.Raw(200, nil, "{]"),
+		"expired":     ssmresumetest.Fail(400, "ExpiredTokenException", "expired"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				srv, client, _ := outage(t)
+				srv.SetRespond(first(5, resp))
+				var told []ssmresume.Retry
+				rc := ssmresume.NewReconnector(client, sessionID, func(o *ssmresume.ReconnectorOptions) {
+					o.OnRetry = func(r ssmresume.Retry) { told = append(told, r) }
+				})
+				if _, err := rc.Resume(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				if len(srv.Requests()) != 6 || len(told) != 5 {
+					t.Errorf("%d requests, %d waits, want 6 and 5", len(srv.Requests()), len(told))
+				}
+				for i, r := range told {
+					if r.Attempt != i+1 || r.Err == nil || r.Delay < 0 || r.Elapsed < 0 {
+						t.Errorf("wait %d: %+v", i, r)
+					}
+				}
+			})
+		})
+	}
+}
+
+func TestResumeStops(t *testing.T) {
+	as := func(target any) func(error) bool { return func(err error) bool { return errors.As(err, target) } }
+	for name, tc := range map[string]struct {
+		resp *ssmresumetest.Response
+		is   func(error) bool
+	}{
+		"no such session":   {ssmresumetest.Fail(400, "DoesNotExistException", "gone"), as(new(*ssmresume.DoesNotExistError))},
+		"200 without token": {ssmresumetest.TimedOut(), as(new(*ssmresume.SessionTimedOutError))},
+		"access denied":     {ssmresumetest.Fail(400, "AccessDeniedException", "no"), as(new(*ssmresume.AccessDeniedError))},
+		"signature":         {ssmresumetest.Fail(400, "InvalidSignatureException", "no"), as(new(*ssmresume.SignatureError))},
+		"validation":        {ssmresumetest.Fail(400, "ValidationException", "no"), as(new(*ssmresume.ValidationError))},
+		"other code":        {ssmresumetest.Fail(400, "ResourceNotFoundException", "no"), as(new(*smithy.GenericAPIError))},
+		"other session":     {ssmresumetest.Raw(200, nil, `{"SessionId":"other","TokenValue":"t"}`), func(err error) bool { return strings.Contains(err.Error(), `the answer is for session "other"`) }},
+		"other StreamUrl":   {ssmresumetest.Raw(200, nil, `{"TokenValue":"t","StreamUrl":"wss://h/v1/data-channel/other"}`), func(err error) bool { return strings.Contains(err.Error(), `StreamUrl is for session "other"`) }},
+		"broken StreamUrl":  {ssmresumetest.Raw(200, nil, `{"TokenValue":"t","StreamUrl":"u"}`), func(err error) bool { return strings.Contains(err.Error(), "StreamUrl cannot be parsed") }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				srv, client, _ := outage(t)
+				srv.SetRespond(first(1, tc.resp))
+				begin := time.Now()
+				out, err := ssmresume.NewReconnector(client, sessionID).Resume(t.Context())
+				var op *smithy.OperationError
+				if out != nil || err == nil || !tc.is(err) || !errors.As(err, &op) {
+					t.Errorf("%v, %v", out, err)
+				}
+				if len(srv.Requests()) != 1 || time.Since(begin) != 0 {
+					t.Errorf("%d requests in %v, want 1 at once", len(srv.Requests()), time.Since(begin))
+				}
+			})
+		})
+	}
+}
+
+func TestResumeBadOptions(t *testing.T) {
+	client := ssmresume.New(ssmresume.Options{HTTPClient: noIO(t), Credentials: credentials("id", "secret", "")})
+	if _, err := ssmresume.NewReconnector(client, sessionID).Resume(t.Context()); err == nil || !strings.Contains(err.Error(), "no region") {
+		t.Error(err)
+	}
+	var params *smithy.InvalidParamsError
+	if _, err := ssmresume.NewReconnector(client, "").Resume(t.Context()); !errors.As(err, &params) {
+		t.Error(err)
+	}
+}
+
+func TestResumeCredentials(t *testing.T) {
+	old := aws.Credentials{AccessKeyID: "ASIAOLD", SecretAccessKey: "old", SessionToken: "oldtoken"}
+	good := aws.Credentials{AccessKeyID: "ASIANEW", SecretAccessKey: "new", SessionToken: "newtoken"}
+	start := func(t *testing.T, provider aws.CredentialsProvider, onRetry func(ssmresume.Retry)) (*ssmresumetest.Server, *ssmresume.Reconnector) {
+		srv := ssmresumetest.NewPipeServer()
+		t.Cleanup(srv.Close)
+		srv.SetCredentials(good, old)
+		srv.ExpireCredentials(old.AccessKeyID)
+		cfg := srv.Config()
+		cfg.Credentials = provider
+		return srv, ssmresume.NewReconnector(ssmresume.NewFromConfig(cfg), sessionID, func(o *ssmresume.ReconnectorOptions) { o.OnRetry = onRetry })
+	}
+	t.Run("cached, expired", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			srv, rc := start(t, &cache{current: old, next: good}, func(r ssmresume.Retry) { t.Errorf("waits: %v", r) })
+			if _, err := rc.Resume(t.Context()); err != nil || len(srv.Requests()) != 2 {
+				t.Errorf("%v, %d requests, want 2", err, len(srv.Requests()))
+			}
+		})
+	})
+	for _, source := range []string{"StaticCredentials", "EnvConfigCredentials"} {
+		t.Run(source, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				fixed := old
+				fixed.Source = source
+				srv, rc := start(t, &cache{current: fixed, next: fixed}, nil)
+				_, err := rc.Resume(t.Context())
+				var refused *ssmresume.CredentialsError
+				if !errors.As(err, &refused) || !refused.Expired || !strings.Contains(err.Error(), source) || len(srv.Requests()) != 1 {
+					t.Errorf("%v after %d requests", err, len(srv.Requests()))
+				}
+			})
+		})
+	}
+	t.Run("login needed", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			begin := time.Now()
+			provider := aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+				if time.Since(begin) < 10*time.Minute {
+					return aws.Credentials{}, errors.New("the SSO session has expired: log in")
+				}
+				return good, nil
+			})
+			var last ssmresume.Retry
+			_, rc := start(t, provider, func(r ssmresume.Retry) { last = r })
+			if _, err := rc.Resume(t.Context()); err != nil {
+				t.Error(err)
+			}
+			if late := time.Since(begin) - 10*time.Minute; late > 25*time.Second || !strings.Contains(fmt.Sprint(last.Err), "log in") {
+				t.Errorf("back %v late, last told %v", late, last.Err)
+			}
+		})
+	})
+	t.Run("answer of another service", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			calls := 0
+			provider := aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+				if calls++; calls < 3 { // STS refuses, which says nothing of the session
+					return aws.Credentials{}, &smithy.GenericAPIError{Code: "AccessDeniedException", Message: "not yet"}
+				}
+				return good, nil
+			})
+			_, rc := start(t, provider, nil)
+			if _, err := rc.Resume(t.Context()); err != nil || calls != 3 {
+				t.Errorf("%v after %d calls", err, calls)
+			}
+		})
+	})
+	t.Run("provider hangs", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			var calls atomic.Int32
+			release := make(chan struct{})
+			provider := aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+				if calls.Add(1) == 1 {
+					<-release // deaf to ctx
+				}
+				return good, nil
+			})
+			var waits []ssmresume.Retry
+			_, rc := start(t, provider, func(r ssmresume.Retry) { waits = append(waits, r) })
+			begin := time.Now()
+			_, err := rc.Resume(t.Context())
+			if took := time.Since(begin); err != nil || len(waits) != 1 || took < time.Minute || took > time.Minute+time.Second {
+				t.Errorf("%v after %v, waits %v", err, took, waits)
+			}
+			close(release)
+		})
+	})
+}
+
+func TestResumeClockSkew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv, client, _ := outage(t)
+		srv.SetClockOffset(-10 * time.Minute)
+		rc := ssmresume.NewReconnector(client, sessionID)
+		for call, want := range []int{2, 3} {
+			if _, err := rc.Resume(t.Context()); err != nil || len(srv.Requests()) != want {
+				t.Errorf("call %d: %v, %d requests, want %d", call, err, len(srv.Requests()), want)
+			}
+		}
+	})
+}
+
+// TestResumePace: a channel that opens and drops at once is no hot loop, one
+// that lived is resumed at once.
+func TestResumePace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv, client, _ := outage(t)
+		rc := ssmresume.NewReconnector(client, sessionID)
+		begin := time.Now()
+		for range 100 {
+			if _, err := rc.Resume(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		soon := 0
+		for _, r := range srv.Requests() {
+			if r.Time.Sub(begin) < time.Second {
+				soon++
+			}
+		}
+		// The windows are 1, 4, 16 and 25 s, of which a quarter at least is waited.
+		if took := time.Since(begin); soon > 3 || took < 96*25*time.Second/4 || took > 100*25*time.Second {
+			t.Errorf("%d calls in the first second, 100 in %v", soon, took)
+		}
+		time.Sleep(25 * time.Second)
+		begin = time.Now()
+		if _, err := rc.Resume(t.Context()); err != nil || time.Since(begin) != 0 {
+			t.Errorf("%v after %v, want at once", err, time.Since(begin))
+		}
+	})
+}
+
+// TestResumeDay is 24 hours with a recycle every hour.
+func TestResumeDay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv, client, _ := outage(t)
+		srv.AddSession(sessionID)
+		rc := ssmresume.NewReconnector(client, sessionID, func(o *ssmresume.ReconnectorOptions) {
+			o.OnRetry = func(r ssmresume.Retry) { t.Errorf("waits: %v", r) }
+		})
+		urls := map[string]bool{}
+		for range 24 {
+			time.Sleep(time.Hour)
+			out, err := rc.Resume(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			urls[out.StreamURL.DialURL()] = true
+		}
+		if len(srv.Requests()) != 24 || len(urls) != 24 {
+			t.Errorf("%d requests, %d stream URLs, want 24", len(srv.Requests()), len(urls))
+		}
+	})
+}
+
+func TestResumeWithoutStreamURL(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv, client, _ := outage(t)
+		srv.SetRespond(func(ssmresumetest.Request) *ssmresumetest.Response {
+			return ssmresumetest.Raw(200, nil, `{"TokenValue":"t"}`)
+		})
+		known, err := ssmresume.ParseStreamURL("wss://h/v1/data-channel/" + sessionID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rc := ssmresume.NewReconnector(client, sessionID, func(o *ssmresume.ReconnectorOptions) { o.StreamURL = known })
+		if out, err := rc.Resume(t.Context()); err != nil || !out.StreamURL.Equal(known) {
+			t.Errorf("%v, %v, want the URL in use", out, err)
+		}
+		srv.SetRespond(nil)
+		out, err := rc.Resume(t.Context())
+		if err != nil || out.StreamURL.Equal(known) {
+			t.Fatal(out, err)
+		}
+		newer := out.StreamURL
+		srv.SetRespond(func(ssmresumetest.Request) *ssmresumetest.Response {
+			return ssmresumetest.Raw(200, nil, `{"TokenValue":"t","StreamUrl":null}`)
+		})
+		if out, err := rc.Resume(t.Context()); err != nil || !out.StreamURL.Equal(newer) {
+			t.Errorf("%v, %v, want the last one", out, err)
+		}
+	})
+}
+
+func TestResumeContext(t *testing.T) {
+	for _, state := range []string{"up", "refused", "unanswered", "swallowed", "certificate"} {
+		t.Run(state, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				srv, client, n := outage(t)
+				srv.SetRespond(func(ssmresumetest.Request) *ssmresumetest.Response { return ssmresumetest.Throttle() })
+				n.set(state)
+				for _, after := range []time.Duration{0, 20 * time.Millisecond, time.Second, time.Minute, time.Hour} {
+					ctx, cancel := context.WithTimeout(t.Context(), after)
+					begin := time.Now()
+					_, err := ssmresume.NewReconnector(client, sessionID).Resume(ctx)
+					cancel()
+					if !errors.Is(err, context.DeadlineExceeded) || time.Since(begin) != after {
+						t.Errorf("after %v, want %v: %v", time.Since(begin), after, err)
+					}
+					if after >= time.Minute && !strings.Contains(err.Error(), "last error: ") {
+						t.Errorf("nothing of the last attempt: %v", err)
+					}
+				}
+			})
+		})
+	}
+}
+
+func TestOneResumeAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv, client, _ := outage(t)
+		srv.SetRespond(first(1, ssmresumetest.Hang()))
+		rc := ssmresume.NewReconnector(client, sessionID)
+		done := make(chan error)
+		go func() {
+			_, err := rc.Resume(t.Context())
+			done <- err
+		}()
+		synctest.Wait()
+		if _, err := rc.Resume(t.Context()); err == nil || !strings.Contains(err.Error(), "already running") {
+			t.Error(err)
+		}
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestHerd: 500 clients lose their channel at once, the service allows 10
+// requests a second.
+func TestHerd(t *testing.T) {
+	for name, tc := range map[string]struct {
+		tell     bool
+		last     time.Duration
+		requests int
+	}{
+		"no Retry-After": {false, 75 * time.Second, 2500},
+		"Retry-After":    {true, 60 * time.Second, 1100},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				srv, client, _ := outage(t)
+				srv.SetRateLimit(10, 10, tc.tell)
+				begin := time.Now()
+				var wg sync.WaitGroup
+				for i := range 500 {
+					wg.Go(func() {
+						if _, err := ssmresume.NewReconnector(client, fmt.Sprint("session-", i)).Resume(t.Context()); err != nil {
+							t.Error(err)
+						}
+					})
+				}
+				wg.Wait()
+				t.Logf("all back after %v with %d requests", time.Since(begin), len(srv.Requests()))
+				if took, n := time.Since(begin), len(srv.Requests()); took > tc.last || n > tc.requests {
+					t.Errorf("all back after %v with %d requests, want at most %v and %d", took, n, tc.last, tc.requests)
+				}
+			})
+		})
+	}
+}
+
+// TestThousandOutages leaves nothing behind that was not there after the first.
+func TestThousandOutages(t *testing.T) {
+	srv := ssmresumetest.NewServer()
+	defer srv.Close()
+	client := ssmresume.NewFromConfig(srv.Config())
+	rc := ssmresume.NewReconnector(client, sessionID, func(o *ssmresume.ReconnectorOptions) {
+		o.MaxDelay, o.LocalMaxDelay = time.Nanosecond, time.Nanosecond
+	})
+	var n atomic.Int32
+	srv.SetRespond(func(ssmresumetest.Request) *ssmresumetest.Response {
+		if n.Add(1)%2 == 1 {
+			return ssmresumetest.Reset()
+		}
+		return nil
+	})
+	var after1 int
+	var heap1 runtime.MemStats
+	for i := range 1000 {
+		if _, err := rc.Resume(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if i == 0 {
+			after1 = settle()
+			runtime.ReadMemStats(&heap1)
+		}
+	}
+	if left := settle(); left > after1 {
+		t.Errorf("%d goroutines, %d after the first outage", left, after1)
+	}
+	conns := map[string]bool{}
+	for _, r := range srv.Requests() {
+		conns[r.RemoteAddr] = true
+	}
+	if len(srv.Requests()) != 2000 || len(conns) < 1900 { // ports come again
+		t.Errorf("%d requests on %d connections, want one each", len(srv.Requests()), len(conns))
+	}
+}
+
+// settle returns the number of goroutines once it stops falling.
+func settle() int {
+	n := runtime.NumGoroutine()
+	for range 200 {
+		runtime.Gosched()
+		time.Sleep(time.Millisecond)
+		if m := runtime.NumGoroutine(); m < n {
+			n = m
+		}
+	}
+	return n
+}
+
+// TestSecondAddress: the first of the host's two addresses is dead.
+func TestSecondAddress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv, _, n := outage(t)
+		cfg := srv.Config()
+		// As net.Dialer does: the time is split between the addresses.
+		cfg.HTTPClient = &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			deadline, _ := ctx.Deadline()
+			time.Sleep(max(time.Until(deadline)/2, 2*time.Second))
+			return n.dial(ctx, network, addr)
+		}}}
+		rc := ssmresume.NewReconnector(ssmresume.NewFromConfig(cfg), sessionID)
+		if _, err := rc.Resume(t.Context()); err != nil || len(srv.Requests()) != 1 {
+			t.Error(err)
+		}
+	})
+}
+
+func TestStreamHeader(t *testing.T) {
+	const (
+		inAWS   = "wss://ssmmessages.eu-west-1.amazonaws.com/v1/data-channel/a@b?role=publish_subscribe&cell-number=A+b/c=="
+		outside = "wss://example.com/v1/data-channel/s"
+	)
+	local, custom := "http://127.0.0.1:1", "https://vpce-1.ssm.us-east-2.vpce.amazonaws.com"
+	for name, tc := range map[string]struct {
+		endpoint *string
+		url      string
+		want     string // in the Authorization header
+		err      string
+	}{
+		"AWS":                     {nil, inAWS, "/eu-west-1/ssmmessages/aws4_request, SignedHeaders=host;x-amz-date;x-amz-security-token, ", ""},
+		"AWS, local endpoint":     {&local, inAWS, "/eu-west-1/ssmmessages/aws4_request", ""},
+		"outside":                 {nil, outside, "", `host "example.com" is not one of AWS's`},
+		"outside, AWS endpoint":   {&custom, outside, "", `host "example.com" is not one of AWS's`},
+		"outside, local endpoint": {&local, outside, "/us-east-2/ssmmessages/aws4_request", ""},
+		"presigned":               {nil, outside + "?X-Amz-Signature=1", "", ""},
+		"bad escape":              {nil, inAWS + "&x=%zz", "", "query cannot be parsed"},
+		"semicolon":               {nil, inAWS + ";x", "", "query cannot be parsed"},
+		"empty parameter":         {nil, inAWS + "&&x=1", "", "empty parameter"},
+		"trailing &":              {nil, inAWS + "&", "", "empty parameter"},
+		"no name":                 {nil, inAWS + "&=1", "", "empty parameter"},
+	} {
+		u, err := ssmresume.ParseStreamURL(tc.url)
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		client := ssmresume.New(ssmresume.Options{Region: "us-east-2", BaseEndpoint: tc.endpoint, Credentials: credentials("id", "secret", secretToken), HTTPClient: noIO(t)})
+		h, err := client.StreamHeader(t.Context(), u)
+		if tc.err != "" {
+			if err == nil || !strings.Contains(err.Error(), tc.err) || strings.Contains(err.Error(), "cell-number") {
+				t.Errorf("%s: %v, want %s", name, err, tc.err)
+			}
+			continue
+		}
+		if err != nil || h == nil || !strings.Contains(h.Get("Authorization"), tc.want) {
+			t.Errorf("%s: %v, %v", name, h, err)
+		}
+		if tc.want == "" && len(h) != 0 || tc.want != "" && (len(h) != 3 || h.Get("X-Amz-Security-Token") != secretToken) {
+			t.Errorf("%s: header %v", name, h)
+		}
+	}
+	client := ssmresume.New(ssmresume.Options{Region: "us-east-2", Credentials: credentials("id", "secret", "")})
+	if _, err := client.StreamHeader(t.Context(), ssmresume.StreamURL{}); err == nil {
+		t.Error("the zero URL was signed")
+	}
+}
+
+// TestStreamHeaderIsVerified by the test endpoint's own SigV4 code, over the
+// bytes that arrive.
+func TestStreamHeaderIsVerified(t *testing.T) {
+	srv := ssmresumetest.NewServer()
+	defer srv.Close()
+	var verified error
+	channel := &http.Server{Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { verified = srv.VerifyHandshake(r) })}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go channel.Serve(l)
+	defer channel.Close()
+	srv.SetStreamURL(func(id string) string {
+		return "ws://" + l.Addr().String() + "/v1/data-channel/" + id + "?role=publish_subscribe&cell-number=A+b/c==&e"
+	})
+	srv.SetClockOffset(10 * time.Minute)
+	tr := &http.Transport{}
+	defer tr.CloseIdleConnections()
+	for _, creds := range []aws.Credentials{{AccessKeyID: "AKID", SecretAccessKey: "secret"}, {AccessKeyID: "ASIA", SecretAccessKey: "secret", SessionToken: "a/b+c=="}} {
+		srv.SetCredentials(creds)
+		client := ssmresume.NewFromConfig(srv.Config())
+		for _, id := range []string{"Mary-Major-07a16060613c408b5", "a.b@c=+d", "with space é"} {
+			srv.SetStreamURL(func(string) string {
+				return "ws://" + l.Addr().String() + "/v1/data-channel/" + strings.NewReplacer(" ", "%20", "é", "%C3%A9").Replace(id) + "?role=publish_subscribe&cell-number=A+b/c==&e"
+			})
+			out, err := client.ResumeSession(t.Context(), &ssmresume.ResumeSessionInput{SessionID: id})
+			if err != nil {
+				t.Fatal(err)
+			}
+			header, err := client.StreamHeader(t.Context(), out.StreamURL)
+			if err != nil {
+				t.Fatal(err)
+			}
+			req, err := http.NewRequest("GET", strings.Replace(out.StreamURL.DialURL(), "ws:", "http:", 1), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Header = header
+			verified = errors.New("no request came")
+			resp, err := tr.RoundTrip(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+			if verified != nil {
+				t.Errorf("%s: %v", id, verified)
+			}
+		}
+	}
+	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+}
