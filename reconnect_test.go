@@ -98,8 +98,8 @@ func TestOutages(t *testing.T) {
 					synctest.Test(t, func(t *testing.T) {
 						srv, client, n := outage(t)
 						n.set(state)
-						var back time.Time
-						time.AfterFunc(away, func() { n.set("up"); back = time.Now() })
+						back := time.Now().Add(away)
+						time.AfterFunc(away, func() { n.set("up") })
 						rc := ssmresume.NewReconnector(client, sessionID, func(o *ssmresume.ReconnectorOptions) {
 							o.OnRetry = func(r ssmresume.Retry) {
 								if r.Delay > time.Second {
