@@ -168,10 +168,18 @@ func TestRedirect(t *testing.T) {
 			})
 			cfg := srv.Config()
 			cfg.HTTPClient = client
-			_, err := ssmresume.NewFromConfig(cfg).ResumeSession(t.Context(), input)
+			c := ssmresume.NewFromConfig(cfg)
+			_, err := c.ResumeSession(t.Context(), input)
 			var respErr *awshttp.ResponseError
 			if !errors.As(err, &respErr) || respErr.HTTPStatusCode() != status {
 				t.Errorf("%s, %d: %v", name, status, err)
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			rc := ssmresume.NewReconnector(c, sessionID, func(o *ssmresume.ReconnectorOptions) {
+				o.OnRetry = func(ssmresume.Retry) { cancel() }
+			})
+			if _, err := rc.Resume(ctx); !errors.As(err, &respErr) || respErr.HTTPStatusCode() != status {
+				t.Errorf("%s, %d: Resume: %v", name, status, err)
 			}
 		}
 	}
