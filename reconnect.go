@@ -35,7 +35,8 @@ type ReconnectorOptions struct {
 
 	// LocalMaxDelay is the longest wait after a failure that never reached the
 	// service: waits are random between 0 and a bound that doubles from 50 ms up
-	// to LocalMaxDelay. Zero or below means 1 s.
+	// to LocalMaxDelay, and count from the start of the attempt, so that one that
+	// timed out is tried again at once. Zero or below means 1 s.
 	LocalMaxDelay time.Duration
 
 	// MaxDelay is the longest wait after an answer: waits are random in the upper
@@ -44,11 +45,12 @@ type ReconnectorOptions struct {
 	// 25 s.
 	MaxDelay time.Duration
 
-	// OnRetry is told before each wait, on the goroutine of Resume. Nil is fine.
+	// OnRetry is told of each failed attempt and of each wait, on the goroutine
+	// of Resume. Nil is fine.
 	OnRetry func(Retry)
 }
 
-// Retry describes one wait of [Reconnector.Resume].
+// Retry describes one wait of [Reconnector.Resume], which may be of no length.
 type Retry struct {
 	Attempt int           // attempts made since Resume was called; 0 before the first
 	Err     error         // why there is a wait; it holds no secret
@@ -154,13 +156,14 @@ func (r *Reconnector) resume(ctx context.Context) (*ResumeSessionOutput, error) 
 
 	err, delay := errDropped, r.pace()
 	for attempt, failures := 0, 0; ; {
-		if delay > 0 {
+		if attempt > 0 || delay > 0 {
 			r.tell(ctx, Retry{Attempt: attempt, Err: err, Delay: delay, Elapsed: time.Since(start)})
 		}
 		if ctxErr := smithytime.SleepWithContext(ctx, delay); ctxErr != nil {
 			return nil, gaveUp(ctxErr, attempt, err)
 		}
 		attempt++
+		attemptStart := time.Now()
 		out, attemptErr := r.client.try(ctx, r.settings, r.settings.fresh().Do, p)
 		if attemptErr == nil {
 			return r.accept(out)
@@ -178,7 +181,7 @@ func (r *Reconnector) resume(ctx context.Context) (*ResumeSessionOutput, error) 
 			failures = 0
 			delay = r.answerDelay() + min(retryAfterOf(err), maxRetryAfter)
 		case waitForNetwork:
-			delay = rand.N(backoff(localMinDelay, 2, failures, r.options.LocalMaxDelay))
+			delay = max(rand.N(backoff(localMinDelay, 2, failures, r.options.LocalMaxDelay))-time.Since(attemptStart), 0)
 			failures++
 		}
 	}
