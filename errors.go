@@ -1,8 +1,7 @@
 package ssmresume
 
 import (
-	"bytes"
-	"encoding/json"
+	"cmp"
 	"errors"
 	"net/http"
 	"strconv"
@@ -271,20 +270,23 @@ func requestID(h http.Header) string {
 // "__type", then in "code". A body that is not a JSON object, such as a
 // proxy's page, leaves the header's code or the status to say what happened.
 func decodeError(resp *http.Response, body []byte, creds aws.Credentials) error {
-	var info struct {
-		Type    any `json:"__type"`
-		Code    any
-		Message any
+	var kind byte
+	var members []jsonMember
+	if len(body) <= maxBody {
+		kind, members, _ = readJSON(string(body))
 	}
-	isJSON := len(body) <= maxBody && json.NewDecoder(bytes.NewReader(body)).Decode(&info) == nil
-
-	code := resp.Header.Get("X-Amzn-Errortype")
-	for _, v := range []any{info.Type, info.Code} {
-		if s, ok := v.(string); ok && code == "" {
-			code = s
+	var typ, code, message string // of any but a string, the text is empty
+	for _, m := range members {
+		switch {
+		case strings.EqualFold(m.key, "__type"):
+			typ = m.text
+		case strings.EqualFold(m.key, "code"):
+			code = m.text
+		case strings.EqualFold(m.key, "message"):
+			message = m.text
 		}
 	}
-	code, _, _ = strings.Cut(code, ":")
+	code, _, _ = strings.Cut(cmp.Or(resp.Header.Get("X-Amzn-Errortype"), typ, code), ":")
 	if _, name, ok := strings.Cut(code, "#"); ok {
 		code = name
 	}
@@ -292,10 +294,9 @@ func decodeError(resp *http.Response, body []byte, creds aws.Credentials) error 
 		code = unknownError
 	}
 
-	message, _ := info.Message.(string)
 	if message == "" {
 		switch {
-		case !isJSON && code == unknownError:
+		case kind != '{' && kind != 'n' && code == unknownError:
 			message = "the answer has no error code, its status is " + strconv.Itoa(resp.StatusCode) + " " + http.StatusText(resp.StatusCode)
 		case !modeledCodes[code]:
 			message = unknownError // as in the SDK

@@ -1,14 +1,11 @@
 package ssmresume
 
-import "encoding/json"
-
-// DecodeAnswer returns what the fast and the general decoder make of a body.
-func DecodeAnswer(body []byte) (fast, general [3]string, isPlain, isJSON bool) {
-	fields := func(a *answer) [3]string { return [3]string{a.SessionID, a.StreamURL, a.TokenValue} }
-	if a, ok := plainAnswer(string(body)); ok {
-		fast, isPlain = fields(a), true
+// ReadJSON returns the type of a JSON text's value, as its first byte, and the
+// types and strings of the members of an object.
+func ReadJSON(text string) (kind byte, members [][3]string, rest string) {
+	kind, read, rest := readJSON(text)
+	for _, m := range read {
+		members = append(members, [3]string{m.key, string(m.kind), m.text})
 	}
-	a := new(answer)
-	isJSON = json.Unmarshal(body, a) == nil
-	return fast, fields(a), isPlain, isJSON
+	return kind, members, rest
 }

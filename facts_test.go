@@ -224,7 +224,7 @@ var better = map[string]func(*errorOutcome){
 	"200 with lower-case first letters": timedOut,
 
 	// What follows the object is not the service's.
-	"200 JSON then garbage": notAnAnswer("the body is not valid JSON"),
+	"200 JSON then garbage": notAnAnswer("the body holds more than a JSON object"),
 
 	// The same failure, in words that never repeat the body.
 	"200 with null":               notAnAnswer("the body is not a JSON object"),

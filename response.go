@@ -147,7 +147,7 @@ func decodeResponse(resp *http.Response, body []byte, creds aws.Credentials) (*R
 	}
 	answer, err := decodeAnswer(body)
 	if err != nil {
-		return nil, &smithy.DeserializationError{Err: err} // no Snapshot: the body may hold a token
+		return nil, &smithy.DeserializationError{Err: err} // without a Snapshot of the body
 	}
 	id := requestID(resp.Header)
 	if answer.TokenValue == "" {
@@ -168,92 +168,46 @@ func decodeResponse(resp *http.Response, body []byte, creds aws.Credentials) (*R
 	}, nil
 }
 
-// answer is the service's answer as it is on the wire. encoding/json takes
-// "sessionId" for "SessionId" too, which neither the service nor the SDK does;
-// of several fields that fit a spelling it takes the first, so the fields of
-// type otherSpelling catch all but the right one.
-type answer struct {
-	A otherSpelling `json:"sessionid"`
-	B otherSpelling `json:"streamurl"`
-	C otherSpelling `json:"tokenvalue"`
+// answer is the service's answer as it is on the wire.
+type answer struct{ SessionID, StreamURL, TokenValue string }
 
-	SessionID  string `json:"SessionId"`
-	StreamURL  string `json:"StreamUrl"`
-	TokenValue string `json:"TokenValue"`
-}
-
-type otherSpelling struct{}
-
-func (*otherSpelling) UnmarshalJSON([]byte) error { return nil }
-
-// decodeAnswer reads one JSON object. Its errors hold nothing of the body.
+// decodeAnswer reads one JSON object. Names are matched to the letter, unknown
+// ones are ignored, and null is as good as absent, as in the SDK. The errors hold
+// nothing of the body, which may hold a token.
 func decodeAnswer(body []byte) (*answer, error) {
 	if len(body) > maxBody {
 		return nil, fmt.Errorf("the body is longer than %d bytes", maxBody)
 	}
-	text := string(body)
-	if a, ok := plainAnswer(text); ok {
-		return a, nil
-	}
-	if !strings.HasPrefix(skipSpace(text), "{") {
-		return nil, errors.New("the body is not a JSON object")
-	}
-	a := new(answer)
-	err := json.Unmarshal(body, a)
-	if typeErr := (*json.UnmarshalTypeError)(nil); errors.As(err, &typeErr) {
-		return nil, fmt.Errorf("%s is not a JSON string", typeErr.Field)
-	}
-	if err != nil {
-		return nil, errors.New("the body is not valid JSON")
-	}
-	return a, nil
-}
-
-// plainAnswer decodes what the service really sends, an object of three strings
-// without escapes, and leaves everything else to encoding/json, which would take
-// a third of the whole call for it (BenchmarkRatio in bench/).
-func plainAnswer(s string) (*answer, bool) {
-	a := new(answer)
-	s, ok := strings.CutPrefix(skipSpace(s), "{")
-	for ok {
-		var key, value string
-		if key, s, ok = plainString(s); !ok {
-			break
-		}
-		if s, ok = strings.CutPrefix(skipSpace(s), ":"); !ok {
-			break
-		}
-		if value, s, ok = plainString(s); !ok {
-			break
-		}
-		switch s = skipSpace(s); {
-		case key == "SessionId" && a.SessionID == "":
-			a.SessionID = value
-		case key == "StreamUrl" && a.StreamURL == "":
-			a.StreamURL = value
-		case key == "TokenValue" && a.TokenValue == "":
-			a.TokenValue = value
+	kind, members, rest := readJSON(string(body))
+	var a answer
+	var wrong string
+	for _, m := range members {
+		var field *string
+		switch m.key {
+		case "SessionId":
+			field = &a.SessionID
+		case "StreamUrl":
+			field = &a.StreamURL
+		case "TokenValue":
+			field = &a.TokenValue
 		default:
-			return nil, false
+			continue
 		}
-		if strings.HasPrefix(s, "}") {
-			return a, skipSpace(s[1:]) == ""
-		}
-		s, ok = strings.CutPrefix(s, ",")
-	}
-	return nil, false
-}
-
-func skipSpace(s string) string { return strings.TrimLeft(s, " \t\r\n") }
-
-// plainString cuts a JSON string of printable ASCII without escapes off s.
-func plainString(s string) (value, rest string, ok bool) {
-	s, ok = strings.CutPrefix(skipSpace(s), `"`)
-	value, rest, found := strings.Cut(s, `"`)
-	for i := range len(value) {
-		if c := value[i]; c < ' ' || c > '~' || c == '\\' {
-			return "", "", false
+		switch m.kind {
+		case '"':
+			*field = m.text
+		case 'n':
+		default:
+			wrong = m.key
 		}
 	}
-	return value, rest, ok && found
+	switch {
+	case kind != '{':
+		return nil, errors.New("the body is not a JSON object")
+	case strings.TrimSpace(rest) != "":
+		return nil, errors.New("the body holds more than a JSON object")
+	case wrong != "":
+		return nil, fmt.Errorf("%s is not a JSON string", wrong)
+	}
+	return &a, nil
 }
