@@ -1,0 +1,149 @@
+package bench
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"runtime/metrics"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+)
+
+// rounds is how often each peer is measured for a ratio.
+func rounds() int {
+	if testing.Short() {
+		return 3
+	}
+	return 21
+}
+
+// A peer is one way to do what is measured.
+type peer struct {
+	name string
+	call func() error
+}
+
+// compare measures each peer alone, as Go's benchmarks do, and then all of them
+// in turn: the machine's moods meet all alike. It reports the medians of the
+// first one's cost divided by the others'. A round is this many calls.
+func compare(b *testing.B, calls int, peers []peer) {
+	for _, p := range peers {
+		b.Run(p.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := p.call(); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+	b.Run("ratio", func(b *testing.B) {
+		times, allocs, bytes := map[string][]float64{}, map[string][]float64{}, map[string][]float64{}
+		for b.Loop() {
+			for range rounds() {
+				first := measure(b, calls, peers[0].call)
+				for _, p := range peers[1:] {
+					cost := measure(b, calls, p.call)
+					times[p.name] = append(times[p.name], first.ns/cost.ns)
+					allocs[p.name] = append(allocs[p.name], first.allocs/cost.allocs)
+					bytes[p.name] = append(bytes[p.name], first.bytes/cost.bytes)
+				}
+			}
+		}
+		for _, p := range peers[1:] {
+			b.ReportMetric(median(times[p.name]), "time/"+p.name)
+			b.ReportMetric(median(allocs[p.name]), "allocs/"+p.name)
+			b.ReportMetric(median(bytes[p.name]), "bytes/"+p.name)
+		}
+		b.ReportMetric(float64(len(times[peers[1].name])), "pairs")
+		b.ReportMetric(0, "ns/op") // of all rounds, which says nothing
+	})
+}
+
+type cost struct{ ns, allocs, bytes float64 }
+
+func measure(b *testing.B, calls int, call func() error) cost {
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	start := time.Now()
+	for range calls {
+		if err := call(); err != nil {
+			b.Fatal(err)
+		}
+	}
+	took := time.Since(start)
+	runtime.ReadMemStats(&after)
+	return cost{float64(took), float64(after.Mallocs - before.Mallocs), float64(after.TotalAlloc - before.TotalAlloc)}
+}
+
+func median(v []float64) float64 {
+	v = slices.Sorted(slices.Values(v))
+	return v[len(v)/2]
+}
+
+// BenchmarkGoroutines reports the processor time of a call among so many
+// goroutines that share one client, beside that of a call of one alone.
+func BenchmarkGoroutines(b *testing.B) {
+	counts := []int{1, 100, 10_000}
+	for _, p := range callers("https://ssm.us-east-2.amazonaws.com", func() aws.HTTPClient { return memory{} }) {
+		b.Run(p.name, func(b *testing.B) {
+			us, ratio := map[int][]float64{}, map[int][]float64{}
+			for b.Loop() {
+				for range rounds() {
+					for _, n := range counts {
+						us[n] = append(us[n], cpuTime(b, n, p.call)*1e6)
+						ratio[n] = append(ratio[n], us[n][len(us[n])-1]/us[1][len(us[n])-1])
+					}
+				}
+			}
+			for _, n := range counts {
+				b.ReportMetric(median(us[n]), fmt.Sprintf("cpu-µs@%d", n))
+				b.ReportMetric(median(ratio[n]), fmt.Sprintf("x-alone@%d", n))
+			}
+			b.ReportMetric(float64(len(us[1])), "rounds")
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}
+
+// cpuTime returns the processor seconds that a call takes, garbage collection
+// included, when this many goroutines make 10,000 calls together. Each makes one
+// before, so that it exists and its stack has grown.
+func cpuTime(b *testing.B, goroutines int, call func() error) float64 {
+	const calls = 10_000
+	var ready, done sync.WaitGroup
+	start := make(chan struct{})
+	ready.Add(goroutines)
+	for range goroutines {
+		done.Go(func() {
+			err := call()
+			ready.Done()
+			<-start
+			for range calls / goroutines {
+				err = errors.Join(err, call())
+			}
+			if err != nil {
+				b.Error(err)
+			}
+		})
+	}
+	ready.Wait()
+	before := busySeconds()
+	close(start)
+	done.Wait()
+	return (busySeconds() - before) / calls
+}
+
+// busySeconds is the processor time that the Go runtime has accounted for, which
+// it does at each garbage collection.
+func busySeconds() float64 {
+	runtime.GC()
+	s := []metrics.Sample{{Name: "/cpu/classes/total:cpu-seconds"}, {Name: "/cpu/classes/idle:cpu-seconds"}}
+	metrics.Read(s)
+	return s[0].Value.Float64() - s[1].Value.Float64()
+}
