@@ -504,6 +504,9 @@ func TestRetryAfterIsHonoured(t *testing.T) {
 		"milliseconds": {http.Header{"X-Amz-Retry-After": {"1500"}}, 1500 * time.Millisecond},
 		"seconds":      {http.Header{"Retry-After": {"4"}}, 4 * time.Second},
 		"date":         {http.Header{"Retry-After": {"Sat, 01 Jan 2000 00:00:03 GMT"}, "Date": {"Sat, 01 Jan 2000 00:00:00 GMT"}}, 3 * time.Second},
+		"not even":     {http.Header{"Retry-After": {"4"}, "X-Amz-Retry-After": {"0"}}, 0},
+		"no Date":      {http.Header{"Retry-After": {"Sat, 01 Jan 2000 00:00:03 GMT"}, "Date": nil}, 0},
+		"past date":    {http.Header{"Retry-After": {"Sat, 01 Jan 2000 00:00:03 GMT"}, "Date": {"Sat, 01 Jan 2000 00:00:04 GMT"}}, 0},
 		"too long":     {http.Header{"Retry-After": {"86400"}}, 5 * time.Second},
 		"nonsense":     {http.Header{"Retry-After": {"-1"}, "X-Amz-Retry-After": {"soon"}}, 0},
 	} {
@@ -527,13 +530,26 @@ func TestRetryAfterIsHonoured(t *testing.T) {
 func TestThrottlingErrorTellsRetryAfter(t *testing.T) {
 	srv := ssmresumetest.NewServer()
 	defer srv.Close()
-	resp := ssmresumetest.Throttle()
-	resp.Header.Set("Retry-After", "7")
-	srv.SetRespond(func(ssmresumetest.Request) *ssmresumetest.Response { return resp })
-	_, err := ssmresume.NewFromConfig(srv.Config()).ResumeSession(t.Context(), input, func(o *ssmresume.Options) { o.Retryer = aws.NopRetryer{} })
-	var throttled *ssmresume.ThrottlingError
-	if !errors.As(err, &throttled) || throttled.RetryAfter != 7*time.Second {
-		t.Errorf("%v, %+v", err, throttled)
+	client := ssmresume.NewFromConfig(srv.Config(), func(o *ssmresume.Options) { o.Retryer = aws.NopRetryer{} })
+	const year = 8760 * time.Hour
+	for header, want := range map[string]time.Duration{
+		"Retry-After: 7":                              7 * time.Second,
+		"Retry-After: 31536000":                       year,
+		"Retry-After: 31536001":                       year,
+		"Retry-After: Fri, 31 Dec 9999 23:59:59 GMT":  year,
+		"X-Amz-Retry-After: 7":                        7 * time.Millisecond,
+		"X-Amz-Retry-After: 9223372036854775807":      year,
+		"X-Amz-Retry-After: 99999999999999999999 ms.": 0,
+	} {
+		resp := ssmresumetest.Throttle()
+		name, value, _ := strings.Cut(header, ": ")
+		resp.Header.Set(name, value)
+		srv.SetRespond(func(ssmresumetest.Request) *ssmresumetest.Response { return resp })
+		_, err := client.ResumeSession(t.Context(), input)
+		var throttled *ssmresume.ThrottlingError
+		if !errors.As(err, &throttled) || throttled.RetryAfter != want {
+			t.Errorf("%s: %v, %+v, want %v", header, err, throttled, want)
+		}
 	}
 }
 

@@ -112,11 +112,9 @@ func customEndpoint(raw string) (*url.URL, error) {
 	case u.RawQuery != "" || u.ForceQuery || strings.Contains(raw, "#"):
 		return nil, errors.New("invalid BaseEndpoint: it holds a query or a fragment, which is not sent; remove it")
 	}
-	// As the SDK joins the operation's path "/".
-	if u.RawPath != "" {
-		u.RawPath = smithyhttp.JoinPath(u.RawPath, "")
+	if u.Path == "" {
+		u.Path = "/"
 	}
-	u.Path = smithyhttp.JoinPath(u.Path, "/")
 	return u, nil
 }
 

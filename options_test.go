@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -256,6 +257,8 @@ func TestOptionsOfOneCall(t *testing.T) {
 func TestPlainHTTPIsWarnedAboutOnce(t *testing.T) {
 	for endpoint, want := range map[string]int{
 		"http://ssm.example.com":  1,
+		"http://192.0.2.1":        1,
+		"http://[2001:db8::1]":    1,
 		"http://127.0.0.1:1":      0,
 		"http://[::1]:1":          0,
 		"http://localhost":        0,
@@ -277,6 +280,56 @@ func TestPlainHTTPIsWarnedAboutOnce(t *testing.T) {
 		}
 		if got := strings.Count(logged.String(), "plain http"); got != want {
 			t.Errorf("%s: warned %d times, want %d:\n%s", endpoint, got, want, logged.String())
+		}
+	}
+}
+
+// TestBaseEndpointKeepsItsPath: escapes and the slash at the end included.
+func TestBaseEndpointKeepsItsPath(t *testing.T) {
+	for base, want := range map[string]string{
+		"https://proxy.example":           "https://proxy.example/",
+		"https://proxy.example/":          "https://proxy.example/",
+		"https://proxy.example:8443/a/b":  "https://proxy.example:8443/a/b",
+		"https://proxy.example/a/b/":      "https://proxy.example/a/b/",
+		"https://proxy.example/a%2Fb%20c": "https://proxy.example/a%2Fb%20c",
+		"https://proxy.example/a%2Fb/":    "https://proxy.example/a%2Fb/",
+	} {
+		req, _, err := request(t, ssmresume.Options{Region: "us-east-2", BaseEndpoint: &base}, sessionID)
+		if !errors.Is(err, errNoNetwork) || req.URL.String() != want {
+			t.Errorf("%s: %v, request to %v, want %s", base, err, req.URL, want)
+		}
+	}
+}
+
+// TestRegionsOfOtherPartitions have every character that a Region's name may.
+func TestRegionsOfOtherPartitions(t *testing.T) {
+	for region, want := range map[string]string{
+		"us-isob-azAZ09-190": "https://ssm.us-isob-azAZ09-190.sc2s.sgov.gov/",
+		"us-isob-a-b":        "https://ssm.us-isob-a-b.amazonaws.com/",
+	} {
+		req, _, err := request(t, ssmresume.Options{Region: region}, sessionID)
+		if !errors.Is(err, errNoNetwork) || req.URL.String() != want {
+			t.Errorf("%s: %v, request to %v, want %s", region, err, req.URL, want)
+		}
+	}
+}
+
+// TestErrorBodyLimit: 64 KiB of an error are read, and no more.
+func TestErrorBodyLimit(t *testing.T) {
+	const limit = 64 << 10
+	for size, want := range map[int]string{limit: "DoesNotExistException", limit + 1: "UnknownError"} {
+		body := `{"__type":"DoesNotExistException"}`
+		body += strings.Repeat(" ", size-len(body))
+		client := ssmresume.New(ssmresume.Options{
+			Region: "us-east-2", Credentials: credentials("id", "secret", ""), Retryer: aws.NopRetryer{},
+			HTTPClient: roundTrip(func(*http.Request) (*http.Response, error) {
+				return &http.Response{StatusCode: 400, ContentLength: -1, Body: io.NopCloser(strings.NewReader(body))}, nil
+			}),
+		})
+		_, err := client.ResumeSession(t.Context(), input)
+		var apiErr smithy.APIError
+		if !errors.As(err, &apiErr) || apiErr.ErrorCode() != want {
+			t.Errorf("%d bytes: %v, want %s", size, err, want)
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"sync"
 	"time"
@@ -314,7 +315,9 @@ func isTLSError(err error) bool {
 	var (
 		certificate *tls.CertificateVerificationError
 		record      tls.RecordHeaderError
-		alert       tls.AlertError
+		op          *net.OpError
 	)
-	return errors.As(err, &certificate) || errors.As(err, &record) || errors.As(err, &alert)
+	return errors.As(err, &certificate) ||
+		errors.As(err, &record) || errors.Is(err, http.ErrSchemeMismatch) || // it does not speak TLS
+		errors.As(err, &op) && op.Op == "remote error" // it sent an alert
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -138,6 +139,7 @@ func TestInTheWay(t *testing.T) {
 		"200":         ssmresumetest.HTML(200),
 		"302":         ssmresumetest.Raw(302, http.Header{"Location": {"http://127.0.0.1:1/login"}}, ""),
 		"307":         ssmresumetest.Redirect("http://127.0.0.1:1/login"),
+		"coded 302":   ssmresumetest.Fail(302, "Moved", ""),
 		"bare {}":     ssmresumetest.Raw(200, noID, "{}"),
 		"empty 403":   ssmresumetest.Raw(403, noID, ""),
 		"empty 400":   ssmresumetest.Raw(400, noID, ""),
@@ -359,6 +361,119 @@ func TestResumePace(t *testing.T) {
 			t.Errorf("%v after %v, want at once", err, time.Since(begin))
 		}
 	})
+}
+
+// TestResumeWindows: after an answer, a wait lies in the upper three quarters of
+// a window of 1, 4, 16, 25, 25, ... s, and what Retry-After says comes on top.
+func TestResumeWindows(t *testing.T) {
+	const retryAfter = 7 * time.Second
+	windows := []time.Duration{time.Second, 4 * time.Second, 16 * time.Second, 25 * time.Second, 25 * time.Second}
+	shortest, longest := slices.Repeat([]float64{1}, len(windows)), make([]float64, len(windows))
+	for range 100 {
+		synctest.Test(t, func(t *testing.T) {
+			srv, client, _ := outage(t)
+			busy := ssmresumetest.Throttle()
+			busy.Header.Set("Retry-After", "7")
+			srv.SetRespond(first(int32(len(windows)), busy))
+			rc := ssmresume.NewReconnector(client, sessionID, func(o *ssmresume.ReconnectorOptions) {
+				o.OnRetry = func(r ssmresume.Retry) {
+					i := r.Attempt - 1
+					part := float64(r.Delay-retryAfter) / float64(windows[i])
+					shortest[i], longest[i] = min(shortest[i], part), max(longest[i], part)
+				}
+			})
+			if _, err := rc.Resume(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+	for i, window := range windows {
+		// Of 100 waits, one is in the first and one in the last tenth, but for once in 10,000 runs.
+		if shortest[i] < 0.25 || shortest[i] > 0.325 || longest[i] < 0.925 || longest[i] >= 1 {
+			t.Errorf("wait %d was between %.3f and %.3f of %v, want from 0.25 to 1", i+1, shortest[i], longest[i], window)
+		}
+	}
+}
+
+// TestResumeRetryAfterIsBounded: 60 s of it, whatever an answer says.
+func TestResumeRetryAfterIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv, client, _ := outage(t)
+		busy := ssmresumetest.Throttle()
+		busy.Header.Set("Retry-After", "86400")
+		srv.SetRespond(first(1, busy))
+		begin := time.Now()
+		_, err := ssmresume.NewReconnector(client, sessionID).Resume(t.Context())
+		if took := time.Since(begin); err != nil || took < time.Minute || took > time.Minute+time.Second {
+			t.Errorf("%v after %v", err, took)
+		}
+	})
+}
+
+// TestResumePaceCountsFromReturn: the time that the channel lived is part of the
+// wait, and a channel that lived as long as MaxDelay has the backoff start over.
+func TestResumePaceCountsFromReturn(t *testing.T) {
+	for range 50 {
+		synctest.Test(t, func(t *testing.T) {
+			srv, client, _ := outage(t)
+			rc := ssmresume.NewReconnector(client, sessionID)
+			for _, lived := range []time.Duration{0, 900 * time.Millisecond, 25 * time.Second, 950 * time.Millisecond} {
+				time.Sleep(lived)
+				if _, err := rc.Resume(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			// Windows: none, 1 s; none and 1 s again.
+			r := srv.Requests()
+			for i, longest := range []time.Duration{time.Second, 25 * time.Second, time.Second} {
+				if gap := r[i+1].Time.Sub(r[i].Time); gap > longest {
+					t.Errorf("%v between calls %d and %d, want at most %v", gap, i+1, i+2, longest)
+				}
+			}
+		})
+	}
+}
+
+// TestResumeTLS: a peer that answers, but not with the service's certificate or
+// not with TLS, is somebody, and is not asked again at once.
+func TestResumeTLS(t *testing.T) {
+	untrusted := httptest.NewTLSServer(http.NotFoundHandler())
+	defer untrusted.Close()
+	plain := httptest.NewServer(http.NotFoundHandler())
+	defer plain.Close()
+	picky := httptest.NewUnstartedServer(http.NotFoundHandler())
+	picky.TLS = &tls.Config{ClientAuth: tls.RequireAnyClientCert, MaxVersion: tls.VersionTLS12}
+	picky.StartTLS() // sends an alert
+	defer picky.Close()
+	closed := httptest.NewServer(nil)
+	closed.Close()
+	for _, srv := range []*httptest.Server{untrusted, plain, picky, closed} {
+		srv.Config.ErrorLog = log.New(io.Discard, "", 0)
+	}
+	for name, tc := range map[string]struct {
+		url      string
+		client   *http.Client
+		shortest time.Duration
+		longest  time.Duration
+	}{
+		"untrusted": {untrusted.URL, &http.Client{Transport: &http.Transport{}}, 250 * time.Millisecond, time.Second},
+		"no TLS":    {strings.Replace(plain.URL, "http:", "https:", 1), plain.Client(), 250 * time.Millisecond, time.Second},
+		"alert":     {picky.URL, picky.Client(), 250 * time.Millisecond, time.Second},
+		"closed":    {strings.Replace(closed.URL, "http:", "https:", 1), closed.Client(), 0, 50 * time.Millisecond},
+	} {
+		ctx, cancel := context.WithCancel(t.Context())
+		var told ssmresume.Retry
+		client := ssmresume.New(ssmresume.Options{Region: "us-east-2", Credentials: credentials("id", "secret", ""), BaseEndpoint: &tc.url, HTTPClient: tc.client})
+		_, err := ssmresume.NewReconnector(client, sessionID, func(o *ssmresume.ReconnectorOptions) {
+			o.OnRetry = func(r ssmresume.Retry) {
+				told = r
+				cancel()
+			}
+		}).Resume(ctx)
+		if !errors.Is(err, context.Canceled) || told.Delay < tc.shortest || told.Delay > tc.longest {
+			t.Errorf("%s: waits %v for %v, want from %v to %v", name, told.Delay, told.Err, tc.shortest, tc.longest)
+		}
+	}
 }
 
 // TestResumeDay is 24 hours with a recycle every hour.

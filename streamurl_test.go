@@ -9,6 +9,8 @@ import (
 	"github.com/ssmresume/ssmresume"
 )
 
+var longHost = strings.Repeat("0123456789.ABCXYZ-abcxyz_", 11)
+
 func TestParseStreamURL(t *testing.T) {
 	const aws = "wss://ssmmessages.us-east-2.amazonaws.com/v1/data-channel/"
 	for raw, want := range map[string]ssmresume.StreamURL{
@@ -35,6 +37,9 @@ func TestParseStreamURL(t *testing.T) {
 		"WSS://SSMMessages.EU-west-1.amazonaws.COM.:443/v12/data-channel/s": {Partition: "aws", Region: "eu-west-1", Host: "SSMMessages.EU-west-1.amazonaws.COM.:443", SessionID: "s"},
 		"ws://127.0.0.1:8080/v1/data-channel/s":                             {Host: "127.0.0.1:8080", SessionID: "s"},
 		"wss://[::1]:8443/v1/data-channel/s":                                {Host: "[::1]:8443", SessionID: "s"},
+		"wss://h:1/v1/data-channel/s":                                       {Host: "h:1", SessionID: "s"},
+		"wss://h:65535/v0123456789/data-channel/s":                          {Host: "h:65535", SessionID: "s"},
+		"wss://" + longHost[:255] + "/v1/data-channel/!~":                   {Host: longHost[:255], SessionID: "!~"},
 	} {
 		u, err := ssmresume.ParseStreamURL(raw)
 		if err != nil {
@@ -70,6 +75,19 @@ func TestStreamURLHosts(t *testing.T) {
 		"vpce-0a1b.ssmmessages.cn-north-1.vpce.amazonaws.com.cn":                     {"aws-cn", "cn-north-1"},
 		"ssmmessages.xx-new-west-1.amazonaws.com":                                    {"aws", "xx-new-west-1"},
 		"ssmmessages.eusc-fr-west-1.api.aws":                                         {"aws", "eusc-fr-west-1"},
+		"ssmmessages.us-gov-09_az-0190.api.aws":                                      {"aws-us-gov", "us-gov-09_az-0190"},
+		"ssmmessages.az-zaza-10.amazonaws.com":                                       {"aws", "az-zaza-10"},
+		// No name of a Region.
+		"ssmmessages.us-east-.amazonaws.com":     {},
+		"ssmmessages.us--1.amazonaws.com":        {},
+		"ssmmessages.-us-east-1.amazonaws.com":   {},
+		"ssmmessages.us-1.amazonaws.com":         {},
+		"ssmmessages.us-east-1a.amazonaws.com":   {},
+		"ssmmessages.us-east1.amazonaws.com":     {},
+		"ssmmessages.us-e-ast-1.amazonaws.com":   {"aws", "us-e-ast-1"},
+		"ssmmessages.u5-east-1.amazonaws.com":    {},
+		"ssmmessages.xx-e_st-1.amazonaws.com":    {},
+		"ssmmessages.us-gov-ea-st.amazonaws.com": {},
 		// Not Systems Manager's: another suffix, service, shape or owner.
 		"ssmmessages.us-east-2.amazonaws.com.cn":           {},
 		"ssmmessages.cn-north-1.amazonaws.com":             {},
@@ -117,6 +135,9 @@ func TestParseStreamURLRefuses(t *testing.T) {
 		"no number":          "wss://h:SECRET/v1/data-channel/s",
 		"escaped host":       "wss://h%C3%A9/v1/data-channel/s" + secret,
 		"odd host":           "wss://h'i/v1/data-channel/s" + secret,
+		"long host":          "wss://" + longHost[:256] + "/v1/data-channel/s" + secret,
+		"dot host":           "wss://.h/v1/data-channel/s" + secret,
+		"IPv4 in brackets":   "wss://[127.0.0.1]/v1/data-channel/s" + secret,
 		"zone":               "wss://[fe80::1%25eth0]/v1/data-channel/s" + secret,
 		"fragment":           "wss://h/v1/data-channel/s" + secret + "#f",
 		"empty fragment":     "wss://h/v1/data-channel/s" + secret + "#",
