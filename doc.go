@@ -2,17 +2,57 @@
 // sessions.
 //
 // Systems Manager closes the data channel of a session about once an hour, and
-// whenever the network fails. [Client.ResumeSession] trades the session ID for
-// a fresh [Token] and the [StreamURL] of the session's data channel, so that
-// the client can dial again and go on where it was.
+// whenever the network fails. The session itself lives on: one API call,
+// ResumeSession, trades its ID for a fresh [Token] and the [StreamURL] of its
+// data channel, so that the client can dial again and go on where it was. There
+// are three ways in.
+//
+// One call, [Client.ResumeSession]:
 //
 //	cfg, err := config.LoadDefaultConfig(ctx) // github.com/aws/aws-sdk-go-v2/config
+//	...
 //	client := ssmresume.NewFromConfig(cfg)
 //	out, err := client.ResumeSession(ctx, &ssmresume.ResumeSessionInput{SessionID: id})
 //
-// Programs are tested against package
-// [github.com/ssmresume/ssmresume/ssmresumetest], an SSM endpoint in the test
-// process.
+// A session kept alive, [Reconnector]: it repeats the call until the session is
+// back or gone for good, however long the network is away.
+//
+//	rc := ssmresume.NewReconnector(client, id) // once per session
+//	for {
+//		out, err := rc.Resume(ctx)
+//		if err != nil {
+//			return err // the session is gone, or ctx ended
+//		}
+//		err = serve(ctx, out) // dial, open, run until the WebSocket drops
+//	}
+//
+// Tests of your own program, package
+// [github.com/ssmresume/ssmresume/ssmresumetest]: an SSM endpoint in the test
+// process, which verifies signatures and fails as you order.
+//
+//	srv := ssmresumetest.NewServer()
+//	defer srv.Close()
+//	client := ssmresume.NewFromConfig(srv.Config())
+//
+// # The data channel
+//
+// The package does not open the WebSocket, but it makes what opening needs. With
+// github.com/coder/websocket, from examples/reconnect/channel.go:
+//
+//	header, err := client.StreamHeader(ctx, out.StreamURL)
+//	if err != nil {
+//		return nil, err
+//	}
+//	message, err := out.OpenMessage(clientID)
+//	if err != nil {
+//		return nil, err
+//	}
+//	conn, _, err := websocket.Dial(ctx, out.StreamURL.DialURL(), &websocket.DialOptions{HTTPClient: handshakes, HTTPHeader: header})
+//	...
+//	if err := conn.Write(ctx, websocket.MessageText, message); err != nil {
+//
+// The HTTP client there must refuse redirects. The previous token stops working
+// when a new one is issued.
 //
 // # Errors
 //
@@ -37,11 +77,12 @@
 // # Secrets
 //
 // Whoever holds a session's token holds the session. No value of this package
-// prints a secret, in whatever way it is printed or encoded; the ways out are
-// [Token.Reveal] and [StreamURL.DialURL].
+// prints a secret, in whatever way it is printed or encoded. The ways out have
+// names: [Token.Reveal], [StreamURL.DialURL], [Client.StreamHeader] and
+// [ResumeSessionOutput.OpenMessage].
 //
 // # Limits
 //
 // The package does not start or end sessions, does not open the WebSocket and
-// does not speak the agent's protocol.
+// does not speak the agent's protocol beyond the first message.
 package ssmresume

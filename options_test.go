@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -217,6 +218,11 @@ func TestNewFromConfigRetries(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			ssmresume.NewFromConfig(tc.cfg, func(o *ssmresume.Options) {
+				if adaptive := strings.Contains(fmt.Sprintf("%#v", o.Retryer), "AdaptiveMode"); adaptive != (tc.cfg.RetryMode == aws.RetryModeAdaptive) {
+					t.Errorf("the retryer is %#v", o.Retryer)
+				}
+			})
 			sent := 0
 			tc.cfg.Region, tc.cfg.Credentials = "us-east-2", credentials("id", "secret", "")
 			tc.cfg.HTTPClient = roundTrip(func(*http.Request) (*http.Response, error) {
@@ -314,22 +320,43 @@ func TestRegionsOfOtherPartitions(t *testing.T) {
 	}
 }
 
-// TestErrorBodyLimit: 64 KiB of an error are read, and no more.
-func TestErrorBodyLimit(t *testing.T) {
+// TestBodyLimit: 64 KiB of an answer are read, and no more, whatever its
+// Content-Length says.
+func TestBodyLimit(t *testing.T) {
 	const limit = 64 << 10
-	for size, want := range map[int]string{limit: "DoesNotExistException", limit + 1: "UnknownError"} {
-		body := `{"__type":"DoesNotExistException"}`
-		body += strings.Repeat(" ", size-len(body))
-		client := ssmresume.New(ssmresume.Options{
-			Region: "us-east-2", Credentials: credentials("id", "secret", ""), Retryer: aws.NopRetryer{},
-			HTTPClient: roundTrip(func(*http.Request) (*http.Response, error) {
-				return &http.Response{StatusCode: 400, ContentLength: -1, Body: io.NopCloser(strings.NewReader(body))}, nil
-			}),
-		})
-		_, err := client.ResumeSession(t.Context(), input)
-		var apiErr smithy.APIError
-		if !errors.As(err, &apiErr) || apiErr.ErrorCode() != want {
-			t.Errorf("%d bytes: %v, want %s", size, err, want)
+	for _, tc := range []struct {
+		status int
+		body   string
+		size   int
+		code   string // "" for a token
+	}{
+		{200, `{"TokenValue":"t"}`, limit, ""},
+		{299, `{"TokenValue":"t"}`, limit, ""},
+		{200, `{"TokenValue":"t"}`, limit + 1, "none"},
+		{400, `{"__type":"DoesNotExistException"}`, limit, "DoesNotExistException"},
+		{400, `{"__type":"DoesNotExistException"}`, limit + 1, "UnknownError"},
+		{300, `{"TokenValue":"t"}`, limit, "UnknownError"},
+		{199, `{"TokenValue":"t"}`, limit, "UnknownError"},
+	} {
+		for _, contentLength := range []int64{-1, 0, int64(tc.size), 1 << 62} {
+			client := ssmresume.New(ssmresume.Options{
+				Region: "us-east-2", Credentials: credentials("id", "secret", ""), Retryer: aws.NopRetryer{},
+				HTTPClient: roundTrip(func(*http.Request) (*http.Response, error) {
+					body := tc.body + strings.Repeat(" ", tc.size-len(tc.body))
+					return &http.Response{StatusCode: tc.status, ContentLength: contentLength, Body: io.NopCloser(strings.NewReader(body))}, nil
+				}),
+			})
+			_, err := client.ResumeSession(t.Context(), input)
+			var apiErr smithy.APIError
+			got := ""
+			if errors.As(err, &apiErr) {
+				got = apiErr.ErrorCode()
+			} else if err != nil {
+				got = "none"
+			}
+			if got != tc.code {
+				t.Errorf("status %d, %d bytes, Content-Length %d: %v, want code %q", tc.status, tc.size, contentLength, err, tc.code)
+			}
 		}
 	}
 }

@@ -130,10 +130,7 @@ func (*Token) UnmarshalText([]byte) error {
 // readBody reads at most one byte more than maxBody, which marks the body as
 // too long.
 func readBody(resp *http.Response) ([]byte, error) {
-	size := int64(1 << 10)
-	if n := resp.ContentLength; n >= 0 && n <= maxBody {
-		size = n
-	}
+	size := min(max(resp.ContentLength, 0), maxBody) // it is -1 if unknown
 	buf := bytes.NewBuffer(make([]byte, 0, size+bytes.MinRead))
 	_, err := buf.ReadFrom(io.LimitReader(resp.Body, maxBody+1))
 	return buf.Bytes(), err

@@ -167,7 +167,16 @@ func TestWaysOut(t *testing.T) {
 	if diff := cmp.Diff(want, m); diff != "" {
 		t.Errorf("open message (-want +got):\n%s", diff)
 	}
-	for _, id := range []string{"", "x", "0a1b2c3d-0a1b-4a1b-8a1b-0a1b2c3d4e5", "0a1b2c3d00a1b-4a1b-8a1b-0a1b2c3d4e5f", "0a1b2c3d-0a1b-4a1b-8a1b-0a1b2c3d4e5g"} {
+	for _, id := range []string{"01234567-89ab-cdef-0000-aaaaffff9999", "01234567-89AB-CDEF-0000-AAAAFFFF9999"} {
+		if _, err := out.OpenMessage(id); err != nil {
+			t.Errorf("OpenMessage(%q): %v", id, err)
+		}
+	}
+	bad := []string{"", "x", "0a1b2c3d-0a1b-4a1b-8a1b-0a1b2c3d4e5", "0a1b2c3d-0a1b-4a1b-8a1b-0a1b2c3d4e5ff", "0a1b2c3d00a1b-4a1b-8a1b-0a1b2c3d4e5f", "0a1b2c3d-0a1b-4a1b-8a1b-0a1b2c3d4e5-"}
+	for _, c := range "/:@G`g" { // beside the digits
+		bad = append(bad, "0a1b2c3d-0a1b-4a1b-8a1b-0a1b2c3d4e5"+string(c))
+	}
+	for _, id := range bad {
 		if b, err := out.OpenMessage(id); err == nil {
 			t.Errorf("OpenMessage(%q) = %s", id, b)
 		}
