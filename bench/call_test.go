@@ -9,6 +9,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -109,8 +110,11 @@ func floor(endpoint string, client aws.HTTPClient) func() error {
 			return err
 		}
 		var out struct{ SessionId, StreamUrl, TokenValue string }
-		if err := json.Unmarshal(data, &out); err != nil || out.TokenValue == "" {
-			return fmt.Errorf("no token: %v", err)
+		if err := json.Unmarshal(data, &out); err != nil {
+			return err
+		}
+		if out.TokenValue == "" {
+			return errors.New("no token")
 		}
 		return nil
 	}

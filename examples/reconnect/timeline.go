@@ -129,7 +129,7 @@ func (t *timeline) drawing() string {
 		green = "\x1b[32m"
 		blue  = "\x1b[34m"
 	)
-	row := func(name string, glyph func(cell) (rune string, color string)) string {
+	row := func(name string, glyph func(cell) (char, color string)) string {
 		var b strings.Builder
 		fmt.Fprintf(&b, "  %-10s", name)
 		for _, c := range t.cells[first:] {
