@@ -34,8 +34,8 @@ import (
 )
 
 const (
-	// Region is the Region of [Server.Config], the only one the server accepts in
-	// a signature.
+	// Region is the Region of [Server.Config] and of the signatures that the
+	// server accepts, unless [Server.SetRegion] changes it.
 	Region = "us-east-2"
 
 	maxRequestBody  = 1 << 20
@@ -67,6 +67,7 @@ type Server struct {
 	mu          sync.Mutex
 	requests    []Request
 	respond     func(Request) *Response
+	region      string
 	credentials []aws.Credentials
 	expired     map[string]bool // by access key ID
 	strict      bool            // only sessions that were added exist
@@ -123,6 +124,7 @@ func NewPipeServer() *Server {
 func newServer() *Server {
 	s := &Server{
 		done:        make(chan struct{}),
+		region:      Region,
 		expired:     map[string]bool{},
 		sessions:    map[string]*session{},
 		credentials: []aws.Credentials{{AccessKeyID: "AKIAIOSFODNN7EXAMPLE", SecretAccessKey: "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", Source: "ssmresumetest"}},
@@ -149,8 +151,10 @@ func (s *Server) URL() string { return s.http.URL }
 // Region and first accepted credentials, and with an HTTP client where only that
 // one reaches the server.
 func (s *Server) Config() aws.Config {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	cfg := aws.Config{
-		Region:       Region,
+		Region:       s.region,
 		BaseEndpoint: aws.String(s.URL()),
 		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
 			s.mu.Lock()
@@ -209,6 +213,14 @@ func (s *Server) SetRespond(respond func(Request) *Response) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.respond = respond
+}
+
+// SetRegion sets the Region of Config and the only one that the server accepts
+// in a signature.
+func (s *Server) SetRegion(region string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.region = region
 }
 
 // SetCredentials sets the credentials that the server accepts from now on, at
@@ -321,11 +333,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (s *Server) answer(r *http.Request, seen Request, now time.Time) *Response {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if r.Method != http.MethodPost || r.URL.Path != "/" {
-		return Fail(http.StatusNotFound, "UnknownOperationException", "")
-	}
 	if refused := s.verify(r, seen.Body, "ssm", now); refused != nil {
 		return refused
+	}
+	if r.Method != http.MethodPost || r.URL.Path != "/" {
+		return Fail(http.StatusNotFound, "UnknownOperationException", "")
 	}
 	if mediaType, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); strings.TrimSpace(mediaType) != "application/x-amz-json-1.1" ||
 		r.Header.Get("X-Amz-Target") != "AmazonSSM.ResumeSession" {

@@ -226,6 +226,7 @@ func TestRefusals(t *testing.T) {
 		"target":            {body: known, before: header("X-Amz-Target", "AmazonSSM.StartSession"), want: "#UnknownOperationException"},
 		"content type":      {body: known, before: header("Content-Type", "application/json"), want: "#UnknownOperationException"},
 		"path":              {body: known, before: func(r *http.Request) { r.URL.Path = "/x" }, want: "#UnknownOperationException"},
+		"path, signature":   {body: known, before: func(r *http.Request) { r.URL.Path = "/x" }, after: replace("Signature=", "Signature=0"), want: "The request signature we calculated does not match"},
 		"method":            {body: known, before: func(r *http.Request) { r.Method = "PUT" }, want: "#UnknownOperationException"},
 		"not JSON":          {body: "known", want: "#SerializationException"},
 		"null":              {body: "null", want: "#SerializationException"},
@@ -272,6 +273,23 @@ func TestRefusals(t *testing.T) {
 				t.Errorf("answer %d %s, want %s", resp.StatusCode, flat, c.want)
 			}
 		})
+	}
+}
+
+func TestSetRegion(t *testing.T) {
+	s := NewServer()
+	defer s.Close()
+	s.SetRegion("eu-west-1")
+	cfg := s.Config()
+	creds, err := cfg.Credentials.Retrieve(t.Context())
+	if err != nil || cfg.Region != "eu-west-1" {
+		t.Fatal(err, cfg.Region)
+	}
+	for region, want := range map[string]int{cfg.Region: 200, Region: 400} {
+		resp, body, err := postAs(t.Context(), s, creds, time.Now(), region, "ssm", goodBody, nil, nil)
+		if err != nil || resp.StatusCode != want {
+			t.Errorf("signed for %s: %v, %s", region, err, body)
+		}
 	}
 }
 

@@ -73,7 +73,7 @@ func (s *Server) verify(r *http.Request, body []byte, service string, now time.T
 		return refuse("UnrecognizedClientException", "The security token included in the request is invalid.")
 	}
 	switch {
-	case auth.region != Region:
+	case auth.region != s.region:
 		return refuse("InvalidSignatureException", "Credential should be scoped to a valid region.")
 	case auth.service != service:
 		return refuse("InvalidSignatureException", "Credential should be scoped to correct service: '%s'.", service)
