@@ -149,6 +149,24 @@ func TestTooMuch(t *testing.T) {
 	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
 }
 
+// TestErrorFields: what is not text is as if it were absent.
+func TestErrorFields(t *testing.T) {
+	srv := ssmresumetest.NewServer()
+	defer srv.Close()
+	for body, want := range map[string]string{
+		`{"__type":"ExpiredToken","__type":null,"message":"m","Message":null}`: "ExpiredToken: m",
+		`{"__type":{"a":1},"code":"ExpiredToken","message":["m"]}`:             "ExpiredToken: UnknownError",
+		`{"__type":7,"code":8,"message":9}`:                                    "api error UnknownError: UnknownError",
+	} {
+		srv.SetRespond(func(ssmresumetest.Request) *ssmresumetest.Response { return ssmresumetest.Raw(400, nil, body) })
+		_, err := ssmresume.NewFromConfig(srv.Config()).ResumeSession(t.Context(), input)
+		if err == nil || !strings.HasSuffix(err.Error(), ", "+want) {
+			t.Errorf("%s: %v, want %s", body, err, want)
+		}
+	}
+	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+}
+
 // TestRedirect shows that nothing reaches the other host, whatever the client.
 func TestRedirect(t *testing.T) {
 	other := ssmresumetest.NewServer()

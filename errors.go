@@ -275,13 +275,14 @@ func decodeError(resp *http.Response, body []byte, creds aws.Credentials) error 
 	if len(body) <= maxBody {
 		kind, members, _ = readJSON(string(body))
 	}
-	var typ, code, message string // of any but a string, the text is empty
+	var typ, code, message string
 	for _, m := range members {
 		switch {
+		case strings.EqualFold(m.key, "code"):
+			code = m.text // empty if the last one is no string, as in the SDK
+		case m.kind != '"':
 		case strings.EqualFold(m.key, "__type"):
 			typ = m.text
-		case strings.EqualFold(m.key, "code"):
-			code = m.text
 		case strings.EqualFold(m.key, "message"):
 			message = m.text
 		}
