@@ -112,6 +112,10 @@ func customEndpoint(raw string) (*url.URL, error) {
 	case u.RawQuery != "" || u.ForceQuery || strings.Contains(raw, "#"):
 		return nil, errors.New("invalid BaseEndpoint: it holds a query or a fragment, which is not sent; remove it")
 	}
+	// The signer drops a default port, and with it the brackets of an IPv6 address.
+	if ip, ok := strings.CutSuffix(u.Host, map[string]string{"http": "]:80", "https": "]:443"}[u.Scheme]); ok {
+		u.Host = ip + "]"
+	}
 	if u.Path == "" {
 		u.Path = "/"
 	}

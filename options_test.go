@@ -163,6 +163,8 @@ func TestNewFromConfig(t *testing.T) {
 		"base endpoint":     {cfg: aws.Config{BaseEndpoint: aws.String("http://127.0.0.1:1/base")}, want: "http://127.0.0.1:1/base"},
 		"escaped path":      {cfg: aws.Config{BaseEndpoint: aws.String("http://127.0.0.1:1/a%2Fb%20c")}, want: "http://127.0.0.1:1/a%2Fb%20c"},
 		"IPv6":              {cfg: aws.Config{BaseEndpoint: aws.String("http://[::1]:1")}, want: "http://[::1]:1/"},
+		"IPv6, port 80":     {cfg: aws.Config{BaseEndpoint: aws.String("http://[::1]:80")}, want: "http://[::1]/"},
+		"IPv6, port 443":    {cfg: aws.Config{BaseEndpoint: aws.String("https://[::1]:443/base")}, want: "https://[::1]/base"},
 		"service endpoint":  {cfg: aws.Config{BaseEndpoint: aws.String("http://127.0.0.1:1"), ConfigSources: []any{1, source{endpoint: "http://127.0.0.1:2"}, source{endpoint: "http://127.0.0.1:3"}}}, want: "http://127.0.0.1:2/"},
 		"ignored":           {cfg: aws.Config{ConfigSources: []any{source{endpoint: "http://127.0.0.1:2"}, source{ignore: true}}}, want: "https://ssm.us-east-2.amazonaws.com/"},
 		"global in the env": {cfg: aws.Config{BaseEndpoint: aws.String("http://127.0.0.1:1"), ConfigSources: []any{source{endpoint: "http://127.0.0.1:2"}}}, env: map[string]string{"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}, want: "http://127.0.0.1:1/"},
@@ -188,6 +190,9 @@ func TestNewFromConfig(t *testing.T) {
 			}
 			if got.URL.String() != tc.want {
 				t.Errorf("called %s, want %s", got.URL, tc.want)
+			}
+			if got.Host != got.URL.Host {
+				t.Errorf("Host: %s", got.Host)
 			}
 			if ua := got.UserAgent(); !strings.HasPrefix(ua, "ssmresume/") || !strings.HasSuffix(ua, " app/my-app-1") {
 				t.Errorf("User-Agent: %s", ua)
