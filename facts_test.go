@@ -151,6 +151,15 @@ func TestBodies(t *testing.T) {
 	}
 }
 
+// TestBodyOfDEL is about the only character that the encoder leaves as it is and
+// the SDK's request escapes.
+func TestBodyOfDEL(t *testing.T) {
+	_, body, err := request(t, ssmresume.Options{Region: "us-east-2"}, "a\x7f\x7fb")
+	if want := `{"SessionId":"a\u007f\u007fb"}`; !errors.Is(err, errNoNetwork) || body != want {
+		t.Errorf("%s, %v, want %s", body, err, want)
+	}
+}
+
 // TestSigning compares the Authorization header byte for byte, for all vectors
 // whose body is the one that this package sends. Package ssmresumetest has a
 // test of all vectors.

@@ -61,8 +61,9 @@ func newPayload(in *ResumeSessionInput) payload {
 	object := enc.Object()
 	object.Key("SessionId").String(in.SessionID)
 	object.Close()
-	sum := sha256.Sum256(enc.Bytes())
-	return payload{body: enc.Bytes(), sha256: hex.EncodeToString(sum[:])}
+	body := bytes.ReplaceAll(enc.Bytes(), []byte{0x7f}, []byte(`\u007f`)) // as the SDK's own requests have it
+	sum := sha256.Sum256(body)
+	return payload{body: body, sha256: hex.EncodeToString(sum[:])}
 }
 
 // newRequest returns the request without its body. It is signed like this, so
