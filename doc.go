@@ -59,7 +59,8 @@
 // Errors have the layers of the AWS SDK for Go, so code written for the SDK
 // works unchanged: *smithy.OperationError, then *http.ResponseError of
 // aws/transport/http where there was an answer, then one of the types of this
-// package. Look for them with errors.As:
+// package, which embed smithy.GenericAPIError with the Code and Message of the
+// wire; a Code is "UnknownError" where the wire had none. Look for them with errors.As:
 //
 //   - [DoesNotExistError] and [SessionTimedOutError]: the session is gone,
 //     start a new one.

@@ -22,25 +22,21 @@ const unknownError = "UnknownError"
 
 // DoesNotExistError reports that no session with this ID can be resumed (wire
 // code DoesNotExistException). Trying again will not help: start a new session.
-type DoesNotExistError struct {
-	Message string // the service's own text
-}
+type DoesNotExistError struct{ smithy.GenericAPIError }
 
 // SessionTimedOutError reports that the service answered without a token: the
 // session has ended. Trying again will not help: start a new session. AWS does
 // not document when it answers so and when with a [DoesNotExistError]; the AWS
-// SDKs report this answer as a success.
-type SessionTimedOutError struct{}
+// SDKs report this answer as a success. The code is "SessionTimedOut", which is
+// none of the service's.
+type SessionTimedOutError struct{ smithy.GenericAPIError }
 
 // AccessDeniedError reports that the caller's IAM policies, or the state of the
 // AWS account, do not allow the call (wire codes AccessDeniedException,
 // AccessDenied, NotAuthorized, OptInRequired, UnauthorizedOperation; or status
 // 401 or 403 without a code, which may come from a proxy). A person must act:
 // the call needs ssm:ResumeSession on the session's ARN.
-type AccessDeniedError struct {
-	Code    string // the wire's code, "UnknownError" if there was none
-	Message string // the service's own text
-}
+type AccessDeniedError struct{ smithy.GenericAPIError }
 
 // CredentialsError reports that the service did not accept the credentials
 // (wire codes ExpiredTokenException, ExpiredToken, UnrecognizedClientException,
@@ -48,8 +44,7 @@ type AccessDeniedError struct {
 // MissingAuthenticationTokenException, TokenRefreshRequired). The call has
 // already asked the provider for new ones. Log in again, or fix the provider.
 type CredentialsError struct {
-	Code    string // the wire's code
-	Message string // the service's own text
+	smithy.GenericAPIError
 	Expired bool   // they were good once
 	Source  string // where they came from, as aws.Credentials.Source says it
 }
@@ -59,150 +54,54 @@ type CredentialsError struct {
 // IncompleteSignatureException, AuthFailure, RequestExpired,
 // RequestTimeTooSkewed). The secret key is wrong, or the local clock is and
 // could not be corrected from the answer's Date.
-type SignatureError struct {
-	Code    string // the wire's code
-	Message string // the service's own text
-}
+type SignatureError struct{ smithy.GenericAPIError }
 
 // ThrottlingError reports that the service allows no more requests for now (the
 // SDK's throttle codes, or status 429). Wait and try again.
 type ThrottlingError struct {
-	Code       string        // the wire's code, "UnknownError" if there was none
-	Message    string        // the service's own text
-	RetryAfter time.Duration // how long the service said to wait, 0 if it did not
+	smithy.GenericAPIError
+	RetryAfter time.Duration // how long the service said to wait, a year at most; 0 if it did not
 }
 
 // ValidationError reports that the service found the request wrong (wire codes
 // ValidationException, ValidationError, SerializationException,
 // UnknownOperationException, and those that begin with InvalidParameter): the
 // session ID is malformed, or the endpoint is not Systems Manager's.
-type ValidationError struct {
-	Code    string // the wire's code
-	Message string // the service's own text
-}
+type ValidationError struct{ smithy.GenericAPIError }
 
 // InternalServerError reports that the service failed (wire codes
 // InternalServerError, InternalServerException, InternalFailure, InternalError,
 // ServiceUnavailable, ServiceUnavailableException, or any other status from
 // 500). Try again later.
-type InternalServerError struct {
-	Code    string // the wire's code, "UnknownError" if there was none
-	Message string // the service's own text
-}
-
-var (
-	_ smithy.APIError = (*DoesNotExistError)(nil)
-	_ smithy.APIError = (*SessionTimedOutError)(nil)
-	_ smithy.APIError = (*AccessDeniedError)(nil)
-	_ smithy.APIError = (*CredentialsError)(nil)
-	_ smithy.APIError = (*SignatureError)(nil)
-	_ smithy.APIError = (*ThrottlingError)(nil)
-	_ smithy.APIError = (*ValidationError)(nil)
-	_ smithy.APIError = (*InternalServerError)(nil)
-)
-
-// ErrorCode returns "DoesNotExistException".
-func (e *DoesNotExistError) ErrorCode() string { return "DoesNotExistException" }
-
-// ErrorMessage returns the service's text as it came.
-func (e *DoesNotExistError) ErrorMessage() string { return e.Message }
-
-// ErrorFault returns smithy.FaultClient.
-func (e *DoesNotExistError) ErrorFault() smithy.ErrorFault { return smithy.FaultClient }
+type InternalServerError struct{ smithy.GenericAPIError }
 
 // Error returns code and message, with control characters escaped.
 func (e *DoesNotExistError) Error() string { return printAPIError(e) }
 
-// ErrorCode returns "SessionTimedOut", which is not a code of the service: the
-// answer is a success that holds no token.
-func (e *SessionTimedOutError) ErrorCode() string { return "SessionTimedOut" }
-
-// ErrorMessage says what the answer means.
-func (e *SessionTimedOutError) ErrorMessage() string {
-	return "the service returned no token: the session has ended and cannot be resumed"
-}
-
-// ErrorFault returns smithy.FaultClient.
-func (e *SessionTimedOutError) ErrorFault() smithy.ErrorFault { return smithy.FaultClient }
-
-// Error returns code and message.
+// Error returns code and message, with control characters escaped.
 func (e *SessionTimedOutError) Error() string { return printAPIError(e) }
-
-// ErrorCode returns the wire's code.
-func (e *AccessDeniedError) ErrorCode() string { return e.Code }
-
-// ErrorMessage returns the service's text as it came.
-func (e *AccessDeniedError) ErrorMessage() string { return e.Message }
-
-// ErrorFault returns smithy.FaultClient.
-func (e *AccessDeniedError) ErrorFault() smithy.ErrorFault { return smithy.FaultClient }
 
 // Error returns code and message, with control characters escaped.
 func (e *AccessDeniedError) Error() string { return printAPIError(e) }
 
-// ErrorCode returns the wire's code.
-func (e *CredentialsError) ErrorCode() string { return e.Code }
-
-// ErrorMessage returns the service's text as it came.
-func (e *CredentialsError) ErrorMessage() string { return e.Message }
-
-// ErrorFault returns smithy.FaultClient.
-func (e *CredentialsError) ErrorFault() smithy.ErrorFault { return smithy.FaultClient }
-
 // Error returns code and message, with control characters escaped.
 func (e *CredentialsError) Error() string { return printAPIError(e) }
-
-// ErrorCode returns the wire's code.
-func (e *SignatureError) ErrorCode() string { return e.Code }
-
-// ErrorMessage returns the service's text as it came.
-func (e *SignatureError) ErrorMessage() string { return e.Message }
-
-// ErrorFault returns smithy.FaultClient.
-func (e *SignatureError) ErrorFault() smithy.ErrorFault { return smithy.FaultClient }
 
 // Error returns code and message, with control characters escaped.
 func (e *SignatureError) Error() string { return printAPIError(e) }
 
-// ErrorCode returns the wire's code.
-func (e *ThrottlingError) ErrorCode() string { return e.Code }
-
-// ErrorMessage returns the service's text as it came.
-func (e *ThrottlingError) ErrorMessage() string { return e.Message }
-
-// ErrorFault returns smithy.FaultClient.
-func (e *ThrottlingError) ErrorFault() smithy.ErrorFault { return smithy.FaultClient }
-
-// RetryableError returns true, which makes the SDK's retryers try a 429 without
-// a code again too.
-func (e *ThrottlingError) RetryableError() bool { return true }
-
 // Error returns code and message, with control characters escaped.
 func (e *ThrottlingError) Error() string { return printAPIError(e) }
-
-// ErrorCode returns the wire's code.
-func (e *ValidationError) ErrorCode() string { return e.Code }
-
-// ErrorMessage returns the service's text as it came.
-func (e *ValidationError) ErrorMessage() string { return e.Message }
-
-// ErrorFault returns smithy.FaultClient.
-func (e *ValidationError) ErrorFault() smithy.ErrorFault { return smithy.FaultClient }
 
 // Error returns code and message, with control characters escaped.
 func (e *ValidationError) Error() string { return printAPIError(e) }
 
-// ErrorCode returns the wire's code.
-func (e *InternalServerError) ErrorCode() string { return e.Code }
-
-// ErrorMessage returns the service's text as it came.
-func (e *InternalServerError) ErrorMessage() string { return e.Message }
-
-// ErrorFault returns smithy.FaultServer.
-func (e *InternalServerError) ErrorFault() smithy.ErrorFault { return smithy.FaultServer }
-
 // Error returns code and message, with control characters escaped.
 func (e *InternalServerError) Error() string { return printAPIError(e) }
+
+// RetryableError returns true, which makes the SDK's retryers try a 429 without
+// a code again too.
+func (e *ThrottlingError) RetryableError() bool { return true }
 
 func printAPIError(e smithy.APIError) string {
 	return printable(e.ErrorCode() + ": " + e.ErrorMessage())
@@ -322,35 +221,37 @@ var modeledCodes = map[string]bool{
 
 // newAPIError is the table of what each code means.
 func newAPIError(resp *http.Response, code, message, source string) error {
+	client := smithy.GenericAPIError{Code: code, Message: message, Fault: smithy.FaultClient}
+	server := smithy.GenericAPIError{Code: code, Message: message, Fault: smithy.FaultServer}
 	_, throttled := retry.DefaultThrottleErrorCodes[code]
 	switch code {
 	case "DoesNotExistException":
-		return &DoesNotExistError{Message: message}
+		return &DoesNotExistError{client}
 	case "AccessDeniedException", "AccessDenied", "NotAuthorized", "OptInRequired", "UnauthorizedOperation":
-		return &AccessDeniedError{Code: code, Message: message}
+		return &AccessDeniedError{client}
 	case "ExpiredTokenException", "ExpiredToken", "TokenRefreshRequired":
-		return &CredentialsError{Code: code, Message: message, Expired: true, Source: source}
+		return &CredentialsError{client, true, source}
 	case "UnrecognizedClientException", "InvalidClientTokenId", "InvalidToken",
 		"MissingAuthenticationToken", "MissingAuthenticationTokenException":
-		return &CredentialsError{Code: code, Message: message, Source: source}
+		return &CredentialsError{client, false, source}
 	case "InvalidSignatureException", "SignatureDoesNotMatch", "IncompleteSignature", "IncompleteSignatureException",
 		"AuthFailure", "RequestExpired", "RequestTimeTooSkewed":
-		return &SignatureError{Code: code, Message: message}
+		return &SignatureError{client}
 	case "ValidationException", "ValidationError", "SerializationException", "UnknownOperationException":
-		return &ValidationError{Code: code, Message: message}
+		return &ValidationError{client}
 	case "InternalServerError", "InternalServerException", "InternalFailure", "InternalError",
 		"ServiceUnavailable", "ServiceUnavailableException":
-		return &InternalServerError{Code: code, Message: message}
+		return &InternalServerError{server}
 	}
 	switch status := resp.StatusCode; {
 	case throttled || status == http.StatusTooManyRequests:
-		return &ThrottlingError{Code: code, Message: message, RetryAfter: retryAfter(resp.Header)}
+		return &ThrottlingError{client, retryAfter(resp.Header)}
 	case strings.HasPrefix(code, "InvalidParameter"):
-		return &ValidationError{Code: code, Message: message}
+		return &ValidationError{client}
 	case status >= 500:
-		return &InternalServerError{Code: code, Message: message}
+		return &InternalServerError{server}
 	case code == unknownError && (status == http.StatusUnauthorized || status == http.StatusForbidden):
-		return &AccessDeniedError{Code: code, Message: message}
+		return &AccessDeniedError{client}
 	}
 	return genericError{&smithy.GenericAPIError{Code: code, Message: message}}
 }

@@ -151,7 +151,11 @@ func decodeResponse(resp *http.Response, body []byte, creds aws.Credentials) (*R
 		if id == "" {
 			return nil, &smithy.DeserializationError{Err: errors.New("the answer holds no TokenValue and has no request ID, so it is not the service's")}
 		}
-		return nil, &SessionTimedOutError{}
+		return nil, &SessionTimedOutError{smithy.GenericAPIError{
+			Code:    "SessionTimedOut",
+			Message: "the service returned no token: the session has ended and cannot be resumed",
+			Fault:   smithy.FaultClient,
+		}}
 	}
 	u, err := ParseStreamURL(answer.StreamURL)
 	if err != nil && answer.StreamURL != "" {
