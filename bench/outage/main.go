@@ -1,0 +1,79 @@
+// Command outage studies how Systems Manager sessions come back after an outage
+// of the network, and after a fault that hits many sessions at once: with this
+// library's Reconnector, with the AWS SDK called once, with the SDK in a careful
+// loop, and with the session-manager-plugin's policy.
+//
+//	go run ./outage [-short] [-seed n] [-out dir]
+//
+// It prints tables, and writes the figures as CSV and plots as SVG.
+//
+// The policies' real code runs on the fake clock of testing/synctest, with real
+// net/http transports over an in-memory network; a model of waits is used only
+// where a herd is too large for that. Short outages also run on loopback, on the
+// real clock.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+func main() {
+	out := flag.String("out", filepath.FromSlash("out"), "folder for the CSV and SVG files")
+	short := flag.Bool("short", false, "a pass of some seconds, to see that it runs")
+	seed := flag.Uint64("seed", 1, "of the study's random numbers; the libraries' jitter has none")
+	flag.Parse()
+
+	p := fullPlan(*seed)
+	if *short {
+		p = shortPlan(*seed)
+	}
+	// synctest.Test wants a *testing.T, and testing.Main is what the package offers
+	// to a program that is not a test binary. It ends the program and would print
+	// PASS, so the exit is ours.
+	testing.Main(
+		func(string, string) (bool, error) { return true, nil },
+		[]testing.InternalTest{{Name: "outage", F: func(t *testing.T) {
+			if err := study(t, p, os.Stdout, *out); err != nil {
+				fmt.Fprintln(os.Stderr, "outage:", err)
+				os.Exit(1)
+			}
+			os.Exit(0)
+		}}}, nil, nil)
+}
+
+func study(t *testing.T, p plan, w io.Writer, out string) error {
+	start := time.Now()
+	printHeading(w, p)
+	cells := p.outages(t)
+	printOutages(w, p, cells)
+	real, err := p.loopback(t)
+	if err != nil {
+		return err
+	}
+	printLoopback(w, p, real)
+	herds := p.allHerds(t)
+	printHerds(w, p, herds)
+	files := map[string]content{
+		"outage.csv":     outageCSV(append(cells, real...)),
+		"herd.csv":       herdCSV(herds),
+		"herd-curve.csv": herdCurveCSV(herds),
+		"outage.svg":     outagePlot(p, cells),
+		"herd.svg":       herdPlot(herds),
+	}
+	if p.sweep {
+		s := p.runSweep(t)
+		printSweep(w, p, s)
+		files["sweep.csv"] = sweepCSV(s)
+	}
+	if err := writeFiles(out, files); err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "\nCSV and SVG files are in %s. It took %.0f s.\n", out, time.Since(start).Seconds())
+	return nil
+}

@@ -1,0 +1,313 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"image/color"
+	"io"
+	"math"
+	"time"
+
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/font"
+	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+	"gonum.org/v1/plot/vg/vgsvg"
+)
+
+// look tells the policies apart without colour too, in the order of policies.
+type look struct {
+	color  color.Color
+	shape  draw.GlyphDrawer
+	dashes []vg.Length
+	width  vg.Length
+}
+
+var looks = []look{
+	{color.RGBA{R: 0x00, G: 0x5a, B: 0xb5, A: 0xff}, draw.CircleGlyph{}, nil, vg.Points(2.4)},
+	{color.RGBA{R: 0x77, G: 0x77, B: 0x77, A: 0xff}, draw.CrossGlyph{}, []vg.Length{vg.Points(1.5), vg.Points(2.5)}, vg.Points(1.6)},
+	{color.RGBA{R: 0xd5, G: 0x5e, B: 0x00, A: 0xff}, draw.TriangleGlyph{}, []vg.Length{vg.Points(6), vg.Points(3)}, vg.Points(1.4)},
+	{color.Black, draw.BoxGlyph{}, []vg.Length{vg.Points(8), vg.Points(2), vg.Points(1.5), vg.Points(2)}, vg.Points(1.4)},
+}
+
+func (l look) line() draw.LineStyle {
+	return draw.LineStyle{Color: l.color, Width: l.width, Dashes: l.dashes}
+}
+
+func (l look) glyph() draw.GlyphStyle {
+	return draw.GlyphStyle{Color: l.color, Shape: l.shape, Radius: vg.Points(4)}
+}
+
+func newPlot() *plot.Plot {
+	plot.DefaultFont = font.Font{Typeface: "Liberation", Variant: "Sans"}
+	plotter.DefaultFont = plot.DefaultFont
+	p := plot.New()
+	p.Title.TextStyle.Font.Size = 13
+	p.Title.Padding = vg.Points(6)
+	for _, axis := range []*plot.Axis{&p.X, &p.Y} {
+		axis.Label.TextStyle.Font.Size = 12
+		axis.Tick.Label.Font.Size = 10.5
+		axis.Padding = 0
+	}
+	p.Legend.TextStyle.Font.Size = 12
+	p.Legend.ThumbnailWidth = vg.Points(38)
+	return p
+}
+
+func grid() *plotter.Grid {
+	g := plotter.NewGrid()
+	g.Horizontal.Color, g.Vertical.Color = color.Gray{0xdd}, color.Gray{0xdd}
+	return g
+}
+
+// The outage plot's vertical scale, in seconds; its top row is for sessions that
+// are lost.
+const (
+	leastShown  = 0.1
+	longest     = 3600
+	lostRow     = 9000
+	shownHeight = 16000
+)
+
+// outagePlot has a panel for each kind of outage: the median until a session is
+// back, with a bar up to the 95 % quantile.
+func outagePlot(p plan, cells []cell) content {
+	return func(w io.Writer) error {
+		const width, height, head = 940, 400, 30
+		canvas := vgsvg.New(vg.Points(width), vg.Points(height))
+		dc := draw.New(canvas)
+		var row []*plot.Plot
+		for _, kind := range outageKinds {
+			panel, err := outagePanel(p, cells, kind)
+			if err != nil {
+				return err
+			}
+			row = append(row, panel)
+		}
+		row[len(row)/2].X.Label.Text = "length of the outage"
+		tiles := draw.Tiles{Rows: 1, Cols: len(row), PadX: vg.Points(14), PadTop: vg.Points(head + 4), PadBottom: vg.Points(6), PadLeft: vg.Points(26), PadRight: vg.Points(10)}
+		for i, c := range plot.Align([][]*plot.Plot{row}, tiles, dc)[0] {
+			row[i].Draw(c)
+		}
+		// Align would make room for a label in the wrong place on a log scale.
+		label := row[0].Y.Label.TextStyle
+		label.Rotation = math.Pi / 2
+		label.XAlign, label.YAlign = draw.XCenter, draw.YTop
+		dc.FillText(label, vg.Point{X: vg.Points(8), Y: vg.Points(height-head) / 2}, "from network back to session back")
+		for i, policy := range policies() {
+			legend := newPlot().Legend
+			legend.Left, legend.Top = true, true
+			line := &plotter.Line{LineStyle: looks[i].line()}
+			points := &plotter.Scatter{GlyphStyle: looks[i].glyph()}
+			legend.Add(policy.name, line, points)
+			legend.Draw(draw.Crop(dc, vg.Points(150+float64(i)*180), 0, 0, -vg.Points(8)))
+		}
+		return writeSVG(w, canvas)
+	}
+}
+
+func outagePanel(p plan, cells []cell, kind outageKind) (*plot.Plot, error) {
+	panel := newPlot()
+	panel.Title.Text = map[outageKind]string{
+		refused:           "refused",
+		swallowed:         "swallowed, old connection dead",
+		swallowedSamePath: "swallowed, old connection alive",
+	}[kind]
+	panel.X.Scale, panel.Y.Scale = plot.LogScale{}, plot.LogScale{}
+	var ticks plot.ConstantTicks
+	for _, l := range p.lengths {
+		ticks = append(ticks, plot.Tick{Value: l.Seconds(), Label: lengthText(l)})
+	}
+	panel.X.Tick.Marker = thinned(ticks)
+	panel.Y.Tick.Marker = plot.ConstantTicks{
+		{Value: 0.1, Label: "0.1 s"}, {Value: 1, Label: "1 s"}, {Value: 10, Label: "10 s"},
+		{Value: 60, Label: "1 min"}, {Value: 600, Label: "10 min"}, {Value: 3600, Label: "1 h"}, {Value: lostRow, Label: "lost"},
+	}
+	panel.Add(grid())
+	limit, err := plotter.NewLine(plotter.XYs{{X: 0.6, Y: longest}, {X: 3000, Y: longest}})
+	if err != nil {
+		return nil, err
+	}
+	limit.Color = color.Gray{0x66}
+	panel.Add(limit)
+	for i, policy := range policies() {
+		apart := math.Pow(1.13, float64(i)-1.5) // so that no marker hides another
+		var run plotter.XYs
+		bars := struct {
+			plotter.XYs
+			plotter.YErrors
+		}{}
+		var gone plotter.XYLabels
+		flush := func() error {
+			if len(run) == 0 {
+				return nil
+			}
+			line, err := plotter.NewLine(run)
+			if err != nil {
+				return err
+			}
+			line.LineStyle = looks[i].line()
+			panel.Add(line)
+			run = nil
+			return nil
+		}
+		for _, c := range cells {
+			if c.kind != kind || c.policy.name != policy.name {
+				continue
+			}
+			x := c.length.Seconds() * apart
+			if n := c.fake.outcomes[lost]; n > 0 {
+				gone.XYs = append(gone.XYs, plotter.XY{X: x, Y: lostRow})
+				label := ""
+				if n < c.fake.n {
+					label = fmt.Sprintf("%.0f%%", 100*float64(n)/float64(c.fake.n))
+				}
+				gone.Labels = append(gone.Labels, label)
+			}
+			if c.fake.outcomes[resumed] == 0 {
+				if err := flush(); err != nil {
+					return nil, err
+				}
+				continue
+			}
+			median, p95 := max(c.fake.median.Seconds(), leastShown), max(c.fake.p95.Seconds(), leastShown)
+			run = append(run, plotter.XY{X: x, Y: median})
+			bars.XYs = append(bars.XYs, plotter.XY{X: x, Y: median})
+			bars.YErrors = append(bars.YErrors, struct{ Low, High float64 }{0, p95 - median})
+		}
+		if err := flush(); err != nil {
+			return nil, err
+		}
+		if len(bars.XYs) > 0 {
+			b, err := plotter.NewYErrorBars(bars)
+			if err != nil {
+				return nil, err
+			}
+			b.Color, b.Width, b.CapWidth = looks[i].color, vg.Points(1), vg.Points(4)
+			panel.Add(b)
+		}
+		for _, xys := range []plotter.XYs{bars.XYs, gone.XYs} {
+			if len(xys) == 0 {
+				continue
+			}
+			s, err := plotter.NewScatter(xys)
+			if err != nil {
+				return nil, err
+			}
+			s.GlyphStyle = looks[i].glyph()
+			panel.Add(s)
+		}
+		if len(gone.XYs) > 0 {
+			labels, err := plotter.NewLabels(gone)
+			if err != nil {
+				return nil, err
+			}
+			for j := range labels.TextStyle {
+				labels.TextStyle[j].Font.Size = 9.5
+				labels.TextStyle[j].Color = looks[i].color
+				labels.TextStyle[j].XAlign = draw.XCenter
+			}
+			labels.Offset = vg.Point{Y: vg.Points(5)}
+			panel.Add(labels)
+		}
+	}
+	panel.X.Min, panel.X.Max = 0.6, 3000
+	panel.Y.Min, panel.Y.Max = leastShown*0.9, shownHeight
+	return panel, nil
+}
+
+// thinned leaves labels out where two would touch.
+func thinned(ticks plot.ConstantTicks) plot.ConstantTicks {
+	last := 0.0
+	for i := range ticks {
+		if ticks[i].Value < 3.5*last {
+			ticks[i].Label = ""
+			continue
+		}
+		last = ticks[i].Value
+	}
+	return ticks
+}
+
+// herdPlot shows the share of the largest herd that is back over time.
+func herdPlot(herds []herd) content {
+	return func(w io.Writer) error {
+		of := largest(herds)
+		p := newPlot()
+		p.Title.Text = fmt.Sprintf("%s sessions in %d accounts lose their channel in the same second", thousands(of[0].model.sessions), herdAccounts)
+		p.X.Label.Text = fmt.Sprintf("seconds (the service answers %d calls a second for each account)", herdRate)
+		p.Y.Label.Text = "sessions back, %"
+		p.Add(grid())
+		var end time.Duration
+		for _, h := range of {
+			end = max(end, h.model.back[len(h.model.back)-1])
+		}
+		p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = 0, end.Seconds()*1.04, 0, 101
+		step := 30.0
+		if p.X.Max < 2*step {
+			step = math.Ceil(p.X.Max / 10)
+		}
+		p.X.Tick.Marker, p.Y.Tick.Marker = every(step), every(20)
+		legend := newPlot().Legend
+		legend.Left, legend.Padding = true, vg.Points(4)
+		for i, h := range of {
+			line, err := plotter.NewLine(backCurve(h.model, p.X.Max))
+			if err != nil {
+				return err
+			}
+			line.LineStyle = looks[i].line()
+			if h.policy.name == ours {
+				line.Width = vg.Points(4) // another lies on it
+			}
+			p.Add(line)
+			fate := "none lost"
+			if h.model.lost > 0 {
+				fate = percent(h.model.lost, h.model.sessions) + " lost"
+			}
+			legend.Add(fmt.Sprintf("%s: %.1f calls a session, %s", h.policy.name, h.model.callsEach(), fate), line)
+		}
+		const width, height = 720, 400
+		canvas := vgsvg.New(vg.Points(width), vg.Points(height))
+		dc := draw.New(canvas)
+		p.Draw(draw.Crop(dc, vg.Points(8), -vg.Points(14), vg.Points(6), -vg.Points(8)))
+		at := draw.Crop(dc, vg.Points(width*0.44), -vg.Points(24), vg.Points(58), 0)
+		box := legend.Rectangle(at)
+		dc.FillPolygon(color.White, []vg.Point{{X: at.Min.X - 6, Y: box.Min.Y - 6}, {X: at.Max.X, Y: box.Min.Y - 6}, {X: at.Max.X, Y: box.Max.Y + 6}, {X: at.Min.X - 6, Y: box.Max.Y + 6}})
+		legend.Draw(at)
+		return writeSVG(w, canvas)
+	}
+}
+
+// backCurve has as many points as can be seen.
+func backCurve(h herdResult, end float64) plotter.XYs {
+	xys := plotter.XYs{{}}
+	n := len(h.back)
+	for i := range curvePoints {
+		if k := (i + 1) * n / curvePoints; k > 0 {
+			xys = append(xys, plotter.XY{X: h.back[k-1].Seconds(), Y: 100 * float64(k) / float64(h.sessions)})
+		}
+	}
+	return append(xys, plotter.XY{X: end, Y: 100 * float64(n) / float64(h.sessions)})
+}
+
+// every returns ticks at the multiples of step.
+func every(step float64) plot.Ticker {
+	return plot.TickerFunc(func(least, most float64) (ticks []plot.Tick) {
+		for v := math.Ceil(least/step) * step; v <= most; v += step {
+			ticks = append(ticks, plot.Tick{Value: v, Label: fmt.Sprintf("%.0f", v)})
+		}
+		return ticks
+	})
+}
+
+// writeSVG names fonts as wide as the one that was measured, for readers who do
+// not have that.
+func writeSVG(w io.Writer, canvas *vgsvg.Canvas) error {
+	var buf bytes.Buffer
+	if _, err := canvas.WriteTo(&buf); err != nil {
+		return err
+	}
+	_, err := w.Write(bytes.ReplaceAll(buf.Bytes(), []byte("font-family:Liberation Sans;"), []byte("font-family:Liberation Sans,Arial,Helvetica,sans-serif;")))
+	return err
+}
