@@ -21,17 +21,17 @@ import (
 
 const (
 	localMinDelay = 50 * time.Millisecond
-	// 0.25 s would bring a session back a quarter of a second sooner (median) for
-	// four times the connects; 5 s saves connects that cost next to nothing, and
-	// costs a second (bench/results/sweep.csv).
+	// 0.25 s would bring a session back 0.2 s sooner (median) for four times the
+	// connects; 5 s saves connects that cost next to nothing, and costs a second
+	// (bench/results/sweep.csv).
 	defaultLocalMax = time.Second
 
 	answerMinDelay = time.Second
-	// In a herd of 100,000 that is throttled, 10 s has all sessions back 3 % sooner
-	// for 1.7 times the calls, and a minute saves a quarter of them and takes 9 %
-	// longer. A smaller herd is back sooner with 10 s, too: 10,000 after 32 s in
-	// place of 43 s. Calls count for more: the service's quota is the account's, and
-	// others need it (bench/results/sweep.csv).
+	// In a herd of 100,000 that is throttled, 10 s would have all sessions back 4 %
+	// sooner for 1.7 times the calls, and a minute would save a quarter of them and
+	// take 9 % longer. With 10 s, 10,000 sessions would be back after 31 s, not 43 s,
+	// for 5 % more calls; but the more a service is overloaded, the more calls count
+	// (bench/results/sweep.csv).
 	defaultMaxDelay = 25 * time.Second
 
 	maxRetryAfter      = time.Minute // of what the service asks for
