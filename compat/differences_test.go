@@ -1,0 +1,476 @@
+package compat
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
+	"github.com/aws/smithy-go"
+)
+
+// responseDifferences are those in what is made of an answer, in the order in
+// which they add up.
+var responseDifferences = []difference[response, result]{
+	{
+		name:    "no answer, no ResponseError",
+		reason:  "A ResponseError says what the service answered. Without an answer the SDK's holds an invented one, of status 0.",
+		example: response{fault: "end", maxAttempts: 3},
+		applies: func(in response, _ result) bool { return in.fault != "" },
+		want: func(_ response, sdk result) result {
+			return sdk.find(false, "awshttp.ResponseError", "smithyhttp.ResponseError")
+		},
+	},
+	{
+		name:    "a redirect is not followed",
+		reason:  "An *http.Client would take the signature and the security token to another host; the SDK follows a 301, 302 or 303 with it.",
+		example: with(usual(302, ""), func(r *response) { r.header.Set("Location", "/redirected") }),
+		applies: func(in response, sdk result) bool { return sdk.Token == "redirected" },
+		want:    func(in response, _ result) result { return in.notJSON(result{Requests: 1}) },
+	},
+
+	// Answers with a status of success.
+	{
+		name:    "text that is not UTF-8",
+		reason:  "JSON is UTF-8. As in encoding/json, each byte that is not becomes U+FFFD, so that what comes out can be sent on as JSON.",
+		example: usual(200, "{\"TokenValue\":\"t\xff\"}"),
+		applies: func(in response, sdk result) bool { return sdk.OK || sdk.Code != "" },
+		want: func(_ response, sdk result) result {
+			for _, s := range []*string{&sdk.SessionID, &sdk.StreamURL, &sdk.Token, &sdk.Message} {
+				*s = string([]rune(*s))
+			}
+			return sdk
+		},
+	},
+	{
+		name:    "success without a token",
+		reason:  "The session has ended: nobody can use such an output. Without a request ID it is not the service that says so.",
+		example: with(usual(200, `{"SessionId":"s"}`), func(r *response) { r.header.Set("x-amzn-RequestId", "id") }),
+		applies: func(_ response, sdk result) bool { return sdk.OK && sdk.Token == "" },
+		want: func(in response, sdk result) result {
+			if sdk.RequestID == "" {
+				return in.notAnAnswer(sdk)
+			}
+			sdk = in.notAnAnswer(sdk).find(false, "DeserializationError").find(true, "APIError")
+			sdk.Code, sdk.Message, sdk.Fault = "SessionTimedOut", "the service returned no token: the session has ended and cannot be resumed", "client"
+			return sdk
+		},
+	},
+	{
+		name:    "success without a JSON object",
+		reason:  "An empty body, or one that goes on after the object, was not made by the service: it must not end a session, nor pass for a token.",
+		example: usual(200, `{"TokenValue":"t"} x`),
+		applies: func(in response, sdk result) bool { return in.success() && !json.Valid([]byte(in.body)) },
+		want:    response.notAnAnswer,
+	},
+	{
+		name:    "success of more than 64 KiB",
+		reason:  "The service's answers have 1 KiB. What has more is not the service's, and may have no end.",
+		example: usual(200, `{"TokenValue":"t","Other":"`+strings.Repeat("o", 64<<10)+`"}`),
+		applies: func(in response, sdk result) bool { return in.success() && len(in.body) > 64<<10 },
+		want:    response.notAnAnswer,
+	},
+
+	// Errors.
+	{
+		name:    "error that is not JSON",
+		reason:  "A proxy's page, a body that is cut off or holds an odd type still has a status, and may have a code. The SDK reports a DeserializationError.",
+		example: usual(403, "<html>"),
+		applies: func(in response, sdk result) bool {
+			return !in.success() && in.fault == "" && (sdk.finds("DeserializationError") || len(in.body) > 64<<10)
+		},
+		want: response.notJSON,
+	},
+	{
+		name:    "code that is empty once it is cut",
+		reason:  `It is no code, and reads better as "UnknownError", which the SDK too has for an error without a code.`,
+		example: usual(400, `{"__type":"ns#:x","message":"m"}`),
+		applies: func(_ response, sdk result) bool { return sdk.finds("APIError") && sdk.Code == "" },
+		want: func(_ response, sdk result) result {
+			sdk.Code = "UnknownError"
+			return sdk
+		},
+	},
+	{
+		name:    "error without code and message",
+		reason:  "Where the body says nothing, the message names the status.",
+		example: usual(413, ""),
+		applies: func(in response, sdk result) bool {
+			return sdk.Code == "UnknownError" && sdk.Message == "UnknownError" && strings.TrimLeft(in.body, " \t\r\n") == ""
+		},
+		want: func(in response, sdk result) result {
+			sdk.Message = in.statusMessage()
+			return sdk
+		},
+	},
+	{
+		name:    "spelling of message",
+		reason:  `Any is taken, as the SDK does for the codes that it has no type for; its types know "message" and "Message".`,
+		example: usual(400, `{"__type":"DoesNotExistException","MESSAGE":"m"}`),
+		applies: func(in response, sdk result) bool { return inSDK(sdk.Code) && in.misspelt("message") },
+		want: func(in response, sdk result) result {
+			_, _, sdk.Message, _ = in.errorFields()
+			return sdk
+		},
+	},
+	{
+		name:    "codes of other operations",
+		reason:  "The SDK has types for all errors of Systems Manager; ResumeSession returns few of them. All others are GenericAPIErrors.",
+		example: usual(400, `{"__type":"InvalidInstanceId"}`),
+		applies: func(_ response, sdk result) bool { return sdk.Code != "" && !modelled[sdk.Code] && inSDK(sdk.Code) },
+		want: func(_ response, sdk result) result {
+			if sdk.Message == "" {
+				sdk.Message = "UnknownError"
+			}
+			sdk.Fault = "unknown"
+			return sdk.find(true, "GenericAPIError")
+		},
+	},
+	{
+		name:    "codes with a type",
+		reason:  "A caller acts on them, so they have a type, and with it a fault, where the SDK has a GenericAPIError.",
+		example: usual(400, `{"__type":"ExpiredTokenException","message":"m"}`),
+		applies: func(in response, sdk result) bool {
+			return sdk.finds("GenericAPIError") && in.meaning(sdk.Code) != smithy.FaultUnknown
+		},
+		want: func(in response, sdk result) result {
+			sdk.Fault = in.meaning(sdk.Code).String()
+			return sdk.find(false, "GenericAPIError")
+		},
+	},
+	{
+		name:    "429 with a code",
+		reason:  "It is throttling and tried again, unless the code means something else here. To the SDK it depends on whether the code has a type there.",
+		example: usual(429, `{"__type":"ExpiredTokenException","message":"m"}`),
+		applies: func(in response, sdk result) bool { return sdk.finds("APIError") && in.status == 429 },
+		want: func(in response, sdk result) result {
+			return in.tried(sdk, in.isThrottling(sdk.Code))
+		},
+	},
+	{
+		name:    "session token in a message",
+		reason:  "AWS may explain a wrong signature by the request that it got. The token is a secret, so it is taken out.",
+		example: usual(400, `{"__type":"InvalidSignatureException","message":"x-amz-security-token:`+sessionToken+`"}`),
+		applies: func(_ response, sdk result) bool { return strings.Contains(sdk.Message, sessionToken) },
+		want: func(_ response, sdk result) result {
+			sdk.Message = strings.ReplaceAll(sdk.Message, sessionToken, "[redacted]")
+			return sdk
+		},
+	},
+	{
+		name:    "request ID with control characters",
+		reason:  "It is printed by the SDK's ResponseError as it is, and could forge a line of a log.",
+		example: with(usual(400, `{"__type":"DoesNotExistException"}`), func(r *response) { r.header.Set("x-amzn-RequestId", "a\u2028b") }),
+		applies: func(_ response, sdk result) bool { return sdk.RequestID != "" },
+		want: func(_ response, sdk result) result {
+			sdk.RequestID = strings.NewReplacer("\u2028", `\u2028`, "\u202e", `\u202e`).Replace(sdk.RequestID)
+			return sdk
+		},
+	},
+
+	// The clock.
+	{
+		name:    "a clock is not learned from plain HTTP",
+		reason:  "Anybody on the way could make the client sign for a time of his choice. Plain HTTP on this machine, and HTTPS, are believed.",
+		example: with(usual(400, `{"__type":"InvalidSignatureException"}`), func(r *response) { r.endpoint, r.date = plainHTTP, time.Hour }),
+		applies: func(in response, sdk result) bool {
+			return in.endpoint == plainHTTP && in.clockIsOff() && clockCodes[sdk.Code]
+		},
+		want: func(in response, sdk result) result { return in.tried(sdk, in.retryable(sdk.Code)) },
+	},
+	{
+		name:    "a corrected clock is tried at once",
+		reason:  "It is the same attempt, with another time: it counts for none, waits for nothing and is made with one attempt too. RequestExpired is such a code as well.",
+		example: with(usual(400, `{"__type":"RequestExpired"}`), func(r *response) { r.date = time.Hour }),
+		applies: func(in response, sdk result) bool {
+			return in.endpoint != plainHTTP && in.clockIsOff() && (clockCodes[sdk.Code] || sdk.Code == "RequestExpired")
+		},
+		want: func(in response, sdk result) result {
+			sdk = in.tried(sdk, in.retryable(sdk.Code))
+			sdk.Requests++
+			return sdk
+		},
+	},
+
+	{
+		name:    "an answer that breaks off",
+		reason:  "The connection was lost, as it is before an answer: it is the same transport error, and tried again. The SDK reports a DeserializationError.",
+		example: with(usual(200, `{"TokenValue":"t`), func(r *response) { r.missing = 2 }),
+		applies: func(in response, sdk result) bool { return in.broken() },
+		want: func(in response, sdk result) result {
+			return in.tried(result{}.find(true, "OperationError", "RequestSendError"), true)
+		},
+	},
+}
+
+func with(r response, edit func(*response)) response {
+	edit(&r)
+	return r
+}
+
+// What ssmresume makes of an answer, where it differs.
+
+// notAnAnswer is a DeserializationError.
+func (r response) notAnAnswer(sdk result) result {
+	return result{Status: r.status, RequestID: sdk.RequestID, Requests: 1}.
+		find(true, "OperationError", "awshttp.ResponseError", "smithyhttp.ResponseError", "DeserializationError")
+}
+
+// notJSON is an error whose code and message are taken from where there are
+// some, as far as they are text.
+func (r response) notJSON(sdk result) result {
+	typ, code, message, isJSON := r.errorFields()
+	sdk.Code = ""
+	for _, s := range []string{r.get("X-Amzn-ErrorType"), typ, code} {
+		if sdk.Code == "" {
+			sdk.Code = s
+		}
+	}
+	sdk.Code, _, _ = strings.Cut(sdk.Code, ":")
+	if _, name, ok := strings.Cut(sdk.Code, "#"); ok {
+		sdk.Code = name
+	}
+	if sdk.Code == "" {
+		sdk.Code = "UnknownError"
+	}
+	sdk.Message = message
+	switch {
+	case sdk.Message != "":
+	case sdk.Code == "UnknownError" && !isJSON:
+		sdk.Message = r.statusMessage()
+	case !modelled[sdk.Code]:
+		sdk.Message = "UnknownError"
+	}
+	sdk.Status, sdk.Fault = r.status, "unknown"
+	for _, name := range []string{"x-amz-RequestId", "x-amzn-RequestId"} {
+		if id := r.get(name); id != "" {
+			sdk.RequestID = id
+		}
+	}
+	sdk.OK, sdk.Token = false, ""
+	sdk = sdk.find(false, "DeserializationError").find(true, "OperationError", "APIError", "GenericAPIError", "awshttp.ResponseError", "smithyhttp.ResponseError")
+	return r.tried(sdk, r.retryable(sdk.Code))
+}
+
+// errorFields returns what of the body is text, in any spelling.
+func (r response) errorFields() (typ, code, message string, isJSON bool) {
+	if len(r.body) > 64<<10 {
+		return "", "", "", false
+	}
+	var object json.RawMessage
+	if err := json.NewDecoder(strings.NewReader(r.body)).Decode(&object); err != nil || object[0] != '{' {
+		return "", "", "", string(object) == "null"
+	}
+	d := json.NewDecoder(bytes.NewReader(object))
+	for d.Token(); d.More(); {
+		name, _ := d.Token()
+		var v any
+		if err := d.Decode(&v); err != nil {
+			panic(err) // the object is valid
+		}
+		s, isText := v.(string)
+		switch {
+		case strings.EqualFold(name.(string), "code"):
+			code = s // the last, as in the SDK
+		case isText && strings.EqualFold(name.(string), "__type"):
+			typ = s
+		case isText && strings.EqualFold(name.(string), "message"):
+			message = s
+		}
+	}
+	return typ, code, message, true
+}
+
+// misspelt reports whether the body has the field in capitals or the like.
+func (r response) misspelt(field string) bool {
+	var fields map[string]any
+	_ = json.NewDecoder(strings.NewReader(r.body)).Decode(&fields)
+	for name := range fields {
+		if strings.EqualFold(name, field) && strings.TrimLeft(name, "mM") != strings.TrimLeft(field, "m") {
+			return true
+		}
+	}
+	return false
+}
+
+func (r response) statusMessage() string {
+	return "the answer has no error code, its status is " + strconv.Itoa(r.status) + " " + http.StatusText(r.status)
+}
+
+// tried returns the result after the attempts that are made.
+func (r response) tried(sdk result, retryable bool) result {
+	sdk.Retryable, sdk.Requests = retryable, 1
+	if retryable {
+		sdk.Requests = r.maxAttempts
+	}
+	return sdk.find(retryable, "MaxAttemptsError")
+}
+
+// retryable is what the SDK's standard retryer says of the code and the status.
+func (r response) retryable(code string) bool {
+	_, status := retry.DefaultRetryableHTTPStatusCodes[r.status]
+	_, timeout := retry.DefaultRetryableErrorCodes[code]
+	_, throttle := retry.DefaultThrottleErrorCodes[code]
+	return status || timeout || throttle || r.isThrottling(code)
+}
+
+func (r response) isThrottling(code string) bool {
+	_, throttle := retry.DefaultThrottleErrorCodes[code]
+	return throttle || r.status == http.StatusTooManyRequests && faults[code] == smithy.FaultUnknown
+}
+
+// meaning is the fault of the code's type, unknown for a code without one.
+func (r response) meaning(code string) smithy.ErrorFault {
+	switch {
+	case faults[code] != smithy.FaultUnknown:
+		return faults[code]
+	case r.isThrottling(code), strings.HasPrefix(code, "InvalidParameter"):
+		return smithy.FaultClient
+	case r.status >= 500:
+		return smithy.FaultServer
+	case code == "UnknownError" && (r.status == http.StatusUnauthorized || r.status == http.StatusForbidden):
+		return smithy.FaultClient
+	}
+	return smithy.FaultUnknown
+}
+
+// faults are those of the codes that have one meaning, whatever the status.
+var faults = func() map[string]smithy.ErrorFault {
+	m := map[string]smithy.ErrorFault{}
+	for code := range strings.FieldsSeq(`DoesNotExistException AccessDeniedException AccessDenied NotAuthorized OptInRequired UnauthorizedOperation
+		ExpiredTokenException ExpiredToken TokenRefreshRequired UnrecognizedClientException InvalidClientTokenId InvalidToken
+		MissingAuthenticationToken MissingAuthenticationTokenException
+		InvalidSignatureException SignatureDoesNotMatch IncompleteSignature IncompleteSignatureException AuthFailure RequestExpired RequestTimeTooSkewed
+		ValidationException ValidationError SerializationException UnknownOperationException`) {
+		m[code] = smithy.FaultClient
+	}
+	for code := range strings.FieldsSeq(`InternalServerError InternalServerException InternalFailure InternalError ServiceUnavailable ServiceUnavailableException`) {
+		m[code] = smithy.FaultServer
+	}
+	return m
+}()
+
+// modelled are the codes with a type in both.
+var modelled = map[string]bool{
+	"DoesNotExistException": true, "AccessDeniedException": true, "ThrottlingException": true, "ValidationException": true, "InternalServerError": true,
+}
+
+// inSDK reports whether the SDK has a type for the code.
+func inSDK(code string) bool {
+	_, ok := ssm.TypeRegistry.DeserializableError(code)
+	return ok
+}
+
+var clockCodes = map[string]bool{
+	"InvalidSignatureException": true, "SignatureDoesNotMatch": true, "AuthFailure": true, "RequestTimeTooSkewed": true, "AccessDeniedException": true,
+}
+
+// clockIsOff reports whether the answer's Date is, and may be believed.
+func (r response) clockIsOff() bool {
+	return !r.noDate && r.date.Abs() > 4*time.Minute && r.get("Age") == ""
+}
+
+// requestDifferences are those in what is sent.
+var requestDifferences = []difference[request, sent]{
+	{
+		name:    "session ID that is empty or not UTF-8",
+		reason:  "The service refuses the first, and JSON would silently make another session's ID of the second.",
+		example: request{sessionID: "a\xff", env: map[string]string{"AWS_REGION": "us-east-2"}},
+		applies: func(in request, _ sent) bool { return in.sessionID == "" || !utf8.ValidString(in.sessionID) },
+		want:    refused,
+	},
+	{
+		name:    "FIPS in the name of the Region",
+		reason:  "The SDK takes it for a wish for FIPS, but signs for the name as it is. A Region is what its name says; AWS_USE_FIPS_ENDPOINT asks for FIPS.",
+		example: request{sessionID: "s", env: map[string]string{"AWS_REGION": "us-east-1-fips"}},
+		applies: func(in request, sdk sent) bool { return strings.Contains(in.env["AWS_REGION"], "fips") && !sdk.Refused },
+		want: func(in request, sdk sent) sent {
+			sdk.Host = "ssm." + in.env["AWS_REGION"] + ".amazonaws.com"
+			return sdk
+		},
+	},
+	{
+		name:    "Region that is no label of a host name",
+		reason:  "It is a part of the endpoint's name and of the signature. With a dot, or a hyphen at its end, it names another host than is meant; a signature without any is refused.",
+		example: request{sessionID: "s", env: map[string]string{"AWS_REGION": "a.b"}},
+		applies: func(_ request, sdk sent) bool {
+			return !sdk.Refused && (sdk.Region == "" || strings.Contains(sdk.Region, ".") || strings.Trim(sdk.Region, "-") != sdk.Region)
+		},
+		want: refused,
+	},
+	{
+		name:    "endpoint with a password, query or fragment",
+		reason:  "The SDK leaves it out without a word. Nobody writes it to have it left out, and a password should not be there.",
+		example: request{sessionID: "s", env: map[string]string{"AWS_REGION": "us-east-2"}, baseEndpoint: "http://127.0.0.1:4566/?q=1", odd: true},
+		applies: func(in request, sdk sent) bool {
+			u, err := url.Parse(in.baseEndpoint)
+			return in.odd && !sdk.Refused && err == nil && (u.User != nil || strings.ContainsAny(in.baseEndpoint, "?#"))
+		},
+		want: refused,
+	},
+	{
+		name:    "endpoint on no host",
+		reason:  "Neither a DNS name of letters, digits, hyphens and underscores nor an IP address without zone, or no port of 1 to 65535: a slip that is best told at once.",
+		example: request{sessionID: "s", env: map[string]string{"AWS_REGION": "us-east-2"}, baseEndpoint: "http://a..b", odd: true},
+		applies: func(in request, sdk sent) bool {
+			_, err := hostOf(in.baseEndpoint)
+			return in.odd && !sdk.Refused && err != nil
+		},
+		want: refused,
+	},
+	{
+		name:    "endpoint with the default port spelt out",
+		reason:  "Only then does the SDK look at the host name, and refuses underscores and IPv6. Containers have such names.",
+		example: request{sessionID: sessionID, env: map[string]string{"AWS_REGION": "us-east-2"}, baseEndpoint: "http://my_service:80", odd: true},
+		applies: func(in request, sdk sent) bool {
+			host, err := hostOf(in.baseEndpoint)
+			return in.odd && sdk.Refused && err == nil && !strings.ContainsAny(in.baseEndpoint, "@?#") && host != "ssm.example.com"
+		},
+		want: func(in request, _ sent) sent {
+			u, _ := url.Parse(in.baseEndpoint)
+			host, _ := hostOf(in.baseEndpoint)
+			return sent{
+				Method: "POST", Host: host, Path: cmp.Or(u.EscapedPath(), "/"), Target: "AmazonSSM.ResumeSession", MediaType: "application/x-amz-json-1.1",
+				Body:          `{"SessionId":"` + in.sessionID + `"}`,
+				Scope:         "AWS4-HMAC-SHA256 Credential=" + in.env["AWS_ACCESS_KEY_ID"] + "/us-east-2/ssm/aws4_request",
+				SecurityToken: in.env["AWS_SESSION_TOKEN"],
+				Retryer:       "*retry.Standard, 3 attempts",
+				Region:        "us-east-2",
+				Answer:        map[bool]string{true: "ok", false: "UnknownOperationException"}[strings.Trim(u.Path, "/") == ""],
+			}
+		},
+	},
+}
+
+func refused(request, sent) sent { return sent{Refused: true} }
+
+var dnsName = regexp.MustCompile(`^[\w-]+(\.[\w-]+)*\.?$`)
+
+// hostOf returns the host of an endpoint as it is in the request's Host header.
+func hostOf(endpoint string) (string, error) {
+	u, err := url.Parse(endpoint)
+	if err != nil {
+		return "", err
+	}
+	if u.Scheme != "http" && u.Scheme != "https" {
+		return "", errors.New("no HTTP")
+	}
+	if ip, err := netip.ParseAddr(u.Hostname()); err != nil && (!dnsName.MatchString(u.Hostname()) || len(u.Hostname()) > 255) ||
+		err == nil && ip.Zone() != "" || strings.HasPrefix(u.Host, "[") && !ip.Is6() {
+		return "", errors.New("no host")
+	}
+	if port, err := strconv.Atoi(cmp.Or(u.Port(), "1")); err != nil || port < 1 || port > 65535 || strings.HasSuffix(u.Host, ":") {
+		return "", errors.New("no port")
+	}
+	return strings.TrimSuffix(u.Host, map[string]string{"http": ":80", "https": ":443"}[u.Scheme]), nil
+}
