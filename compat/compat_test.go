@@ -174,14 +174,17 @@ type result struct {
 }
 
 func (r result) String() string {
-	what := fmt.Sprintf("%s %q, fault %s", r.Code, r.Message, r.Fault)
-	switch {
-	case r.OK:
-		what = fmt.Sprintf("ok, %q %q %q", r.SessionID, r.StreamURL, r.Token)
-	case r.Code == "":
-		what = "no code"
+	if r.OK {
+		return fmt.Sprintf("ok %q %q %q, %d requests", r.SessionID, r.StreamURL, r.Token, r.Requests)
 	}
-	return fmt.Sprintf("%s; status %d, id %q, requests %d, retryable %t; %s", what, r.Status, r.RequestID, r.Requests, r.Retryable, r.Finds)
+	s := fmt.Sprintf("%d %s, %d requests, retryable %t", r.Status, r.Finds, r.Requests, r.Retryable)
+	if r.RequestID != "" {
+		s = r.RequestID + ": " + s
+	}
+	if r.finds("APIError") {
+		s += fmt.Sprintf("; %s %s %q", r.Fault, r.Code, r.Message)
+	}
+	return s
 }
 
 func as[T any](err error) bool {
@@ -197,8 +200,7 @@ var finders = []struct {
 	{"OperationError", as[*smithy.OperationError]},
 	{"APIError", as[smithy.APIError]},
 	{"GenericAPIError", as[*smithy.GenericAPIError]},
-	{"awshttp.ResponseError", as[*awshttp.ResponseError]},
-	{"smithyhttp.ResponseError", as[*smithyhttp.ResponseError]},
+	{"ResponseError", func(err error) bool { return as[*awshttp.ResponseError](err) && as[*smithyhttp.ResponseError](err) }},
 	{"DeserializationError", as[*smithy.DeserializationError]},
 	{"RequestSendError", as[*smithyhttp.RequestSendError]},
 	{"InvalidParamsError", as[*smithy.InvalidParamsError]},

@@ -220,6 +220,7 @@ type responder struct {
 	client   *http.Client // that reaches it, whatever the URL
 	answer   atomic.Pointer[response]
 	requests atomic.Int64
+	hanging  func() // called by the fault "hang"
 }
 
 func newResponder(t testing.TB) *responder {
@@ -275,6 +276,18 @@ func (s *responder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	a := s.answer.Load()
+	switch a.fault {
+	case "hang":
+		s.hanging()
+		<-r.Context().Done()
+		return
+	case "stall":
+		w.Header().Set("Content-Length", "100")
+		io.WriteString(w, a.body)
+		http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+		return
+	}
 	if a.fault != "" {
 		conn, _, err := http.NewResponseController(w).Hijack()
 		if err != nil {
