@@ -255,7 +255,8 @@ func callSDK(ctx context.Context, cfg aws.Config, sessionID string, optFns ...fu
 }
 
 func callOurs(ctx context.Context, cfg aws.Config, sessionID string, optFns ...func(*ssmresume.Options)) result {
-	out, err := ssmresume.NewFromConfig(cfg, optFns...).ResumeSession(ctx, &ssmresume.ResumeSessionInput{SessionID: sessionID})
+	patient := func(o *ssmresume.Options) { o.AttemptTimeout = -1 } // as the SDK; the machine may be slow
+	out, err := ssmresume.NewFromConfig(cfg, append(optFns, patient)...).ResumeSession(ctx, &ssmresume.ResumeSessionInput{SessionID: sessionID})
 	if err != nil {
 		return failure(err)
 	}
