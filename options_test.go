@@ -37,8 +37,9 @@ func TestBadInput(t *testing.T) {
 	} {
 		out, err := client.ResumeSession(t.Context(), tc.in)
 		var params *smithy.InvalidParamsError
+		var value smithy.InvalidParamsError // which the SDK's clients return
 		var op *smithy.OperationError
-		if out != nil || !errors.As(err, &params) || !errors.As(err, &op) {
+		if out != nil || !errors.As(err, &params) || !errors.As(err, &value) || value.Len() != 1 || !errors.As(err, &op) {
 			t.Errorf("%s: %v, %v, want an OperationError around InvalidParamsError", name, out, err)
 			continue
 		}

@@ -36,7 +36,15 @@ func (in *ResumeSessionInput) validate() error {
 	}
 	params := &smithy.InvalidParamsError{Context: "ResumeSessionInput"}
 	params.Add(wrong)
-	return params
+	return invalidParams{params}
+}
+
+// invalidParams is for errors.As: the SDK's clients return the error as a value,
+// not as a pointer.
+type invalidParams struct{ *smithy.InvalidParamsError }
+
+func (e invalidParams) Unwrap() []error {
+	return []error{e.InvalidParamsError, *e.InvalidParamsError}
 }
 
 // invalidUTF8Error is a smithy.InvalidParamError. JSON would silently replace
