@@ -203,8 +203,7 @@ var finders = []struct {
 	{"ResponseError", func(err error) bool { return as[*awshttp.ResponseError](err) && as[*smithyhttp.ResponseError](err) }},
 	{"DeserializationError", as[*smithy.DeserializationError]},
 	{"RequestSendError", as[*smithyhttp.RequestSendError]},
-	{"InvalidParamsError", as[*smithy.InvalidParamsError]},
-	{"MissingRegionError", as[*aws.MissingRegionError]},
+	{"InvalidParamsError", as[smithy.InvalidParamsError]}, // the SDK does not return a pointer
 	{"MaxAttemptsError", as[*retry.MaxAttemptsError]},
 	{"CanceledError", as[*smithy.CanceledError]},
 	{"RequestCanceledError", as[*aws.RequestCanceledError]},

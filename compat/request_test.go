@@ -15,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
+	"github.com/google/go-cmp/cmp"
 	"github.com/ssmresume/ssmresume"
 	"github.com/ssmresume/ssmresume/ssmresumetest"
 )
@@ -316,6 +317,14 @@ func retryMode(r aws.Retryer) string {
 		v = inner.Elem()
 	}
 	return v.Type().String()
+}
+
+func TestNoSessionID(t *testing.T) {
+	_, sdk := ssm.New(ssm.Options{}).ResumeSession(t.Context(), nil)
+	_, ours := ssmresume.New(ssmresume.Options{}).ResumeSession(t.Context(), nil)
+	if diff := cmp.Diff(failure(sdk), failure(ours)); diff != "" || !failure(ours).finds("InvalidParamsError") {
+		t.Errorf("ssmresume (-want +got):\n%s", diff)
+	}
 }
 
 func TestRequests(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -71,7 +72,7 @@ func newResponse(data []byte) response {
 		header:      http.Header{},
 	}
 	if c.rarely(40) {
-		return response{fault: pick(c, "end", "reset", "malformed"), header: r.header, endpoint: r.endpoint, maxAttempts: r.maxAttempts}
+		return response{fault: pick(c, "end", "reset", "malformed", "refused", "unknown"), header: r.header, endpoint: r.endpoint, maxAttempts: r.maxAttempts}
 	}
 	add := func(name string, values ...string) {
 		if v := strings.Map(dropControl, pick(c, values...)); v != "" {
@@ -236,7 +237,13 @@ func newResponder(t testing.TB) *responder {
 // toServer dials addr for every URL, without TLS for https too, so that the
 // default endpoints can be called.
 func toServer(addr string) *http.Transport {
-	dial := func(ctx context.Context, network, _ string) (net.Conn, error) {
+	dial := func(ctx context.Context, network, name string) (net.Conn, error) {
+		switch name {
+		case "refused.example.com:80":
+			return nil, &net.OpError{Op: "dial", Net: network, Err: syscall.ECONNREFUSED}
+		case "unknown.example.com:80":
+			return nil, &net.DNSError{Err: "no such host", Name: name, IsNotFound: true}
+		}
 		return (&net.Dialer{}).DialContext(ctx, network, addr)
 	}
 	return &http.Transport{DialContext: dial, DialTLSContext: dial}
@@ -332,6 +339,9 @@ func (s *responder) ask(ctx context.Context, a response) (sdk, ours result) {
 		cfg.BaseEndpoint = aws.String(s.URL)
 	case plainHTTP:
 		cfg.BaseEndpoint = aws.String(plainHTTP)
+	}
+	if a.fault == "refused" || a.fault == "unknown" {
+		cfg.BaseEndpoint = aws.String("http://" + a.fault + ".example.com")
 	}
 	sdk = callSDK(ctx, forSDK(cfg), sessionID)
 	sdk.Requests = int(s.requests.Swap(0))
