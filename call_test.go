@@ -388,6 +388,77 @@ func TestExpiredCredentialsAreRenewedOnce(t *testing.T) {
 	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
 }
 
+// TestNewCredentialsAreFound: other keys than the rejected ones are tried, one
+// field is enough, and a cache that has them is not told to forget.
+func TestNewCredentialsAreFound(t *testing.T) {
+	srv := ssmresumetest.NewServer()
+	defer srv.Close()
+	srv.SetRespond(func(ssmresumetest.Request) *ssmresumetest.Response {
+		return ssmresumetest.Fail(400, "ExpiredTokenException", "expired")
+	})
+	old := aws.Credentials{AccessKeyID: "id", SecretAccessKey: "secret", SessionToken: "token", Source: "a"}
+	for name, tc := range map[string]struct {
+		next                   aws.Credentials
+		requests, invalidation int
+	}{
+		"id":     {aws.Credentials{AccessKeyID: "x", SecretAccessKey: "secret", SessionToken: "token"}, 2, 0},
+		"secret": {aws.Credentials{AccessKeyID: "id", SecretAccessKey: "x", SessionToken: "token"}, 2, 0},
+		"token":  {aws.Credentials{AccessKeyID: "id", SecretAccessKey: "secret", SessionToken: "x"}, 2, 0},
+		"source": {aws.Credentials{AccessKeyID: "id", SecretAccessKey: "secret", SessionToken: "token", Source: "b"}, 1, 1},
+	} {
+		before := len(srv.Requests())
+		provider := &turning{cache: cache{current: old, next: tc.next}, then: tc.next}
+		cfg := srv.Config()
+		cfg.Credentials = provider
+		_, err := ssmresume.NewFromConfig(cfg).ResumeSession(t.Context(), input)
+		if n := len(srv.Requests()) - before; err == nil || n != tc.requests || provider.invalidated != tc.invalidation {
+			t.Errorf("another %s: %d requests, %d invalidations, want %d and %d; %v", name, n, provider.invalidated, tc.requests, tc.invalidation, err)
+		}
+	}
+	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+}
+
+// turning is a cache that renews by itself after the first Retrieve.
+type turning struct {
+	cache
+	then aws.Credentials
+}
+
+func (c *turning) Retrieve(ctx context.Context) (aws.Credentials, error) {
+	creds, err := c.cache.Retrieve(ctx)
+	c.current = c.then
+	return creds, err
+}
+
+// TestClockSkewTolerance is that of the SDK, 4 minutes, and counts from the time
+// that was signed, not from the local one.
+func TestClockSkewTolerance(t *testing.T) {
+	for offset, want := range map[time.Duration]int{
+		4 * time.Minute:              1,
+		4*time.Minute + time.Second:  2,
+		-4 * time.Minute:             1,
+		-4*time.Minute - time.Second: 2,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			srv := ssmresumetest.NewPipeServer() // whose bubble begins at a full second, so that Date is exact
+			defer srv.Close()
+			srv.SetClockOffset(offset)
+			srv.SetRespond(func(ssmresumetest.Request) *ssmresumetest.Response {
+				return ssmresumetest.Fail(403, "InvalidSignatureException", "no")
+			})
+			client := ssmresume.NewFromConfig(srv.Config())
+			for call, want := range []int{want, 1} {
+				before := len(srv.Requests())
+				_, err := client.ResumeSession(t.Context(), input)
+				var refused *ssmresume.SignatureError
+				if n := len(srv.Requests()) - before; !errors.As(err, &refused) || n != want {
+					t.Errorf("%v off, call %d: %d requests, want %d; %v", offset, call, n, want, err)
+				}
+			}
+		})
+	}
+}
+
 func TestAnonymous(t *testing.T) {
 	srv := ssmresumetest.NewServer()
 	defer srv.Close()

@@ -46,6 +46,11 @@ func TestBadInput(t *testing.T) {
 		if op.ServiceID != "SSM" || op.OperationName != "ResumeSession" || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%s: %v, want %q in it", name, err, tc.want)
 		}
+		outer := smithy.InvalidParamsError{Context: "Outer"} // takes the inner one's errors over
+		outer.AddNested("In", *params)
+		if !strings.Contains(outer.Error(), "Outer.In.SessionID.") {
+			t.Errorf("%s, nested: %v", name, outer)
+		}
 	}
 }
 
@@ -102,6 +107,16 @@ func TestBadOptions(t *testing.T) {
 		good.HTTPClient = noIO(t)
 		if _, err := ssmresume.New(good).ResumeSession(t.Context(), &ssmresume.ResumeSessionInput{SessionID: sessionID}, tc.edit); err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%s, for one call: %v", name, err)
+		}
+	}
+
+	// What only one call can do: New fills these in.
+	for name, edit := range map[string]func(*ssmresume.Options){
+		"client":  func(o *ssmresume.Options) { o.HTTPClient = nil },
+		"retryer": func(o *ssmresume.Options) { o.Retryer = nil },
+	} {
+		if _, err := ssmresume.New(good).ResumeSession(t.Context(), input, edit); err == nil || !strings.Contains(err.Error(), "cannot be set to nil for one call") {
+			t.Errorf("no %s for one call: %v", name, err)
 		}
 	}
 
@@ -179,7 +194,7 @@ func TestNewFromConfig(t *testing.T) {
 				t.Setenv(k, v)
 			}
 			var got *http.Request
-			tc.cfg.Region, tc.cfg.Credentials, tc.cfg.AppID = "us-east-2", credentials("id", "secret", ""), "my app/1"
+			tc.cfg.Region, tc.cfg.Credentials, tc.cfg.AppID = "us-east-2", credentials("id", "secret", ""), "my app/\x7f1"
 			tc.cfg.HTTPClient = roundTrip(func(r *http.Request) (*http.Response, error) {
 				got = r
 				return nil, errNoNetwork
@@ -195,7 +210,7 @@ func TestNewFromConfig(t *testing.T) {
 			if got.Host != got.URL.Host {
 				t.Errorf("Host: %s", got.Host)
 			}
-			if ua := got.UserAgent(); !strings.HasPrefix(ua, "ssmresume/") || !strings.HasSuffix(ua, " app/my-app-1") {
+			if ua := got.UserAgent(); !strings.HasPrefix(ua, "ssmresume/") || !strings.HasSuffix(ua, " app/my-app--1") {
 				t.Errorf("User-Agent: %s", ua)
 			}
 		})
@@ -220,6 +235,7 @@ func TestNewFromConfigRetries(t *testing.T) {
 		"adaptive":     {aws.Config{RetryMaxAttempts: 2, RetryMode: aws.RetryModeAdaptive}, 2},
 		"retryer":      {aws.Config{Retryer: func() aws.Retryer { return retry.AddWithMaxAttempts(noBackoff(), 4) }}, 4},
 		"nil retryer":  {aws.Config{Retryer: func() aws.Retryer { return nil }}, 3},
+		"many":         {aws.Config{Retryer: func() aws.Retryer { return unlimited() }}, 50},
 		"version 1":    {aws.Config{Retryer: func() aws.Retryer { return struct{ aws.Retryer }{noBackoff()} }}, 3},
 	} {
 		t.Run(name, func(t *testing.T) {

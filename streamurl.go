@@ -91,9 +91,8 @@ func ParseStreamURL(raw string) (StreamURL, error) {
 // dataChannelSession returns the session ID in an escaped path
 // /v1/data-channel/{session-id}.
 func dataChannelSession(path string) (string, bool) {
-	versioned, ok := strings.CutPrefix(path, "/v")
-	number, escaped, found := strings.Cut(versioned, "/data-channel/")
-	if !ok || !found || number == "" || strings.Trim(number, "0123456789") != "" {
+	number, escaped, found := strings.Cut(strings.TrimPrefix(path, "/v"), "/data-channel/")
+	if !found || number == "" || strings.Trim(number, "0123456789") != "" {
 		return "", false
 	}
 	id, err := url.PathUnescape(escaped)

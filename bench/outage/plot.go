@@ -94,7 +94,7 @@ func outagePlot(p plan, cells []cell) content {
 		label := row[0].Y.Label.TextStyle
 		label.Rotation = math.Pi / 2
 		label.XAlign, label.YAlign = draw.XCenter, draw.YTop
-		dc.FillText(label, vg.Point{X: vg.Points(8), Y: vg.Points(height-head) / 2}, "from network back to session back")
+		dc.FillText(label, vg.Point{X: vg.Points(8), Y: vg.Points(height-head) / 2}, "from network back to session back (median, bar: to 95 %)")
 		for i, policy := range policies() {
 			legend := newPlot().Legend
 			legend.Left, legend.Top = true, true
