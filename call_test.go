@@ -132,13 +132,15 @@ func TestTooMuch(t *testing.T) {
 		resp *ssmresumetest.Response
 		want string
 	}{
-		"endless":     {ssmresumetest.Endless(), "deserialization failed, the body is longer than 65536 bytes"},
-		"100 KiB":     {ssmresumetest.Raw(200, nil, long), "deserialization failed, the body is longer than 65536 bytes"},
-		"400, 100KiB": {ssmresumetest.Raw(400, http.Header{"X-Amzn-Errortype": {"DoesNotExistException"}}, long), "DoesNotExistException: "},
-		"deep":        {ssmresumetest.Raw(200, nil, strings.Repeat(`{"a":`, 12000)+"1"+strings.Repeat("}", 12000)), "deserialization failed, the body is longer than"},
-		"no id":       {ssmresumetest.Raw(200, http.Header{"X-Amzn-Requestid": nil}, "{}"), "deserialization failed, the answer holds no TokenValue and has no request ID"},
-		"gzip":        {ssmresumetest.Raw(200, http.Header{"Content-Encoding": {"gzip"}}, "\x1f\x8b garbage"), "request send failed, gzip: invalid header"},
-		"binary":      {ssmresumetest.Raw(200, nil, "\x00\xff\xfe{"), "deserialization failed, the body is not a JSON object"},
+		"endless":      {ssmresumetest.Endless(), "deserialization failed, the body is longer than 65536 bytes"},
+		"100 KiB":      {ssmresumetest.Raw(200, nil, long), "deserialization failed, the body is longer than 65536 bytes"},
+		"400, 100KiB":  {ssmresumetest.Raw(400, http.Header{"X-Amzn-Errortype": {"DoesNotExistException"}}, long), "DoesNotExistException: "},
+		"deep":         {ssmresumetest.Raw(200, nil, strings.Repeat(`{"a":`, 12000)+"1"+strings.Repeat("}", 12000)), "deserialization failed, the body is longer than"},
+		"no id":        {ssmresumetest.Raw(200, http.Header{"X-Amzn-Requestid": nil}, "{}"), "deserialization failed, the answer holds no TokenValue and has no request ID"},
+		"gzip":         {ssmresumetest.Raw(200, http.Header{"Content-Encoding": {"gzip"}}, "\x1f\x8b garbage"), "request send failed, gzip: invalid header"},
+		"a line break": {ssmresumetest.Raw(200, nil, `{"TokenValue":"t"}`+"\v"), "deserialization failed, the body holds more than a JSON object"},
+		"a hard space": {ssmresumetest.Raw(200, nil, `{"TokenValue":"t"}`+"\u00a0"), "deserialization failed, the body holds more than a JSON object"},
+		"binary":       {ssmresumetest.Raw(200, nil, "\x00\xff\xfe{"), "deserialization failed, the body is not a JSON object"},
 	} {
 		srv.SetRespond(func(ssmresumetest.Request) *ssmresumetest.Response { return tc.resp })
 		_, err := ssmresume.NewFromConfig(srv.Config()).ResumeSession(t.Context(), input, func(o *ssmresume.Options) { o.Retryer = aws.NopRetryer{} })
@@ -163,6 +165,79 @@ func TestErrorFields(t *testing.T) {
 		if err == nil || !strings.HasSuffix(err.Error(), ", "+want) {
 			t.Errorf("%s: %v, want %s", body, err, want)
 		}
+	}
+	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+}
+
+// TestErrorTypes goes through all documented codes: the type, whose fault it is,
+// and what else the type says.
+func TestErrorTypes(t *testing.T) {
+	type want struct {
+		typ     string
+		fault   smithy.ErrorFault
+		expired bool
+	}
+	denied := want{"*ssmresume.AccessDeniedError", smithy.FaultClient, false}
+	credentials := want{"*ssmresume.CredentialsError", smithy.FaultClient, false}
+	expired := want{"*ssmresume.CredentialsError", smithy.FaultClient, true}
+	signature := want{"*ssmresume.SignatureError", smithy.FaultClient, false}
+	throttling := want{"*ssmresume.ThrottlingError", smithy.FaultClient, false}
+	validation := want{"*ssmresume.ValidationError", smithy.FaultClient, false}
+	internal := want{"*ssmresume.InternalServerError", smithy.FaultServer, false}
+	generic := want{"*smithy.GenericAPIError", smithy.FaultUnknown, false}
+	srv := ssmresumetest.NewServer()
+	defer srv.Close()
+	client := ssmresume.NewFromConfig(srv.Config(), func(o *ssmresume.Options) { o.Retryer = aws.NopRetryer{} })
+	check := func(status int, code string, want want) {
+		t.Helper()
+		resp := ssmresumetest.Fail(status, code, "m")
+		if code == "" {
+			resp = ssmresumetest.Raw(status, nil, "")
+			code = "UnknownError"
+		}
+		srv.SetRespond(func(ssmresumetest.Request) *ssmresumetest.Response { return resp })
+		_, err := client.ResumeSession(t.Context(), input)
+		var apiErr smithy.APIError
+		if !errors.As(err, &apiErr) {
+			t.Errorf("%d %s: %v", status, code, err)
+			return
+		}
+		typ := fmt.Sprintf("%T", apiErr)
+		if errors.As(err, new(*smithy.GenericAPIError)) {
+			typ = "*smithy.GenericAPIError"
+		}
+		var c *ssmresume.CredentialsError
+		if typ != want.typ || apiErr.ErrorCode() != code || apiErr.ErrorFault() != want.fault || errors.As(err, &c) && c.Expired != want.expired {
+			t.Errorf("%d %s: %s with code %s, fault %v, %+v; want %+v", status, code, typ, apiErr.ErrorCode(), apiErr.ErrorFault(), c, want)
+		}
+	}
+	for want, codes := range map[want]string{
+		{"*ssmresume.DoesNotExistError", smithy.FaultClient, false}: "DoesNotExistException",
+		denied:      "AccessDeniedException AccessDenied NotAuthorized OptInRequired UnauthorizedOperation",
+		credentials: "UnrecognizedClientException InvalidClientTokenId InvalidToken MissingAuthenticationToken MissingAuthenticationTokenException",
+		expired:     "ExpiredTokenException ExpiredToken TokenRefreshRequired",
+		signature:   "InvalidSignatureException SignatureDoesNotMatch IncompleteSignature IncompleteSignatureException AuthFailure RequestExpired RequestTimeTooSkewed",
+		throttling:  "ThrottlingException Throttling ThrottledException RequestThrottledException TooManyRequestsException RequestLimitExceeded SlowDown",
+		validation:  "ValidationException ValidationError SerializationException UnknownOperationException InvalidParameterValue InvalidParameterCombination",
+		internal:    "InternalServerError InternalServerException InternalFailure InternalError ServiceUnavailable ServiceUnavailableException",
+		generic:     "ResourceNotFoundException InvalidInstanceId Invalid",
+	} {
+		for code := range strings.FieldsSeq(codes) {
+			check(400, code, want)
+		}
+	}
+	// The status counts where there is no code, or one that says nothing here.
+	for status, want := range map[int]want{400: generic, 401: denied, 402: generic, 403: denied, 404: generic, 429: throttling, 499: generic, 500: internal, 503: internal, 599: internal} {
+		check(status, "", want)
+	}
+	check(403, "Odd", generic)
+	check(429, "Odd", throttling)
+	check(500, "Odd", internal)
+
+	var gone *ssmresume.SessionTimedOutError
+	srv.SetRespond(func(ssmresumetest.Request) *ssmresumetest.Response { return ssmresumetest.TimedOut() })
+	if _, err := client.ResumeSession(t.Context(), input); !errors.As(err, &gone) || gone.ErrorFault() != smithy.FaultClient || gone.ErrorCode() != "SessionTimedOut" {
+		t.Errorf("%v, fault %v", err, gone)
 	}
 	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
 }

@@ -56,11 +56,12 @@
 //
 // # Errors
 //
-// Errors have the layers of the AWS SDK for Go, so code written for the SDK
-// works unchanged: *smithy.OperationError, then *http.ResponseError of
-// aws/transport/http where there was an answer, then one of the types of this
-// package, which embed smithy.GenericAPIError with the Code and Message of the
-// wire; a Code is "UnknownError" where the wire had none. Look for them with errors.As:
+// Errors have the layers of the AWS SDK for Go, so code that looks for them or
+// for smithy.APIError works unchanged: *smithy.OperationError, then
+// *http.ResponseError of aws/transport/http where there was an answer, then one
+// of the types of this package. These embed smithy.GenericAPIError, with the Code
+// and Message of the wire; a Code is "UnknownError" where the wire had none. Look
+// for them with errors.As:
 //
 //   - [DoesNotExistError] and [SessionTimedOutError]: the session is gone,
 //     start a new one.

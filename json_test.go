@@ -81,6 +81,24 @@ func TestJSON(t *testing.T) {
 	}
 }
 
+// BenchmarkJSON reads the usual answer.
+func BenchmarkJSON(b *testing.B) {
+	text := `{"SessionId":"Mary-Major-07a16060613c408b5","TokenValue":"` + strings.Repeat("AAEAAVbT+/", 70) + `","StreamUrl":"wss://ssmmessages.us-east-2.amazonaws.com/v1/data-channel/Mary-Major-07a16060613c408b5?role=publish_subscribe"}`
+	b.Run("ssmresume", func(b *testing.B) {
+		for b.Loop() {
+			ssmresume.ReadJSON(text)
+		}
+	})
+	b.Run("encoding-json", func(b *testing.B) {
+		for b.Loop() {
+			var answer struct{ SessionId, TokenValue, StreamUrl string }
+			if err := json.Unmarshal([]byte(text), &answer); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
 func FuzzJSON(f *testing.F) {
 	for _, text := range jsonTexts {
 		if len(text) < 1000 {

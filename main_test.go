@@ -10,8 +10,13 @@ import (
 	"time"
 )
 
-// TestMain fails if a goroutine outlives the tests.
+// TestMain runs the tests without AWS settings. It fails if a goroutine outlives the tests.
 func TestMain(m *testing.M) {
+	for _, kv := range os.Environ() { // the developer's own settings
+		if name, _, _ := strings.Cut(kv, "="); strings.HasPrefix(name, "AWS_") {
+			os.Unsetenv(name)
+		}
+	}
 	code := m.Run()
 	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
 	if left := leakedGoroutines(); left != "" && code == 0 {

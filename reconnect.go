@@ -5,11 +5,15 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -175,14 +179,15 @@ func (r *Reconnector) resume(ctx context.Context) (*ResumeSessionOutput, error) 
 		}
 		attempt++
 		attemptStart := time.Now()
-		out, attemptErr := r.client.try(ctx, r.settings, r.settings.fresh().Do, p)
+		attemptCtx, handshakeRefused := watchHandshake(ctx)
+		out, attemptErr := r.client.try(attemptCtx, r.settings, r.settings.fresh().Do, p)
 		if attemptErr == nil {
 			return r.accept(out)
 		}
 		if ctx.Err() != nil {
 			return nil, gaveUp(ctx.Err(), attempt, err)
 		}
-		switch err = attemptErr; verdictOn(err) {
+		switch err = attemptErr; verdictOn(err, handshakeRefused()) {
 		case stop:
 			if c := (*CredentialsError)(nil); errors.As(err, &c) {
 				err = fmt.Errorf("credentials of source %s cannot change in this process: %w", c.Source, err)
@@ -275,7 +280,7 @@ const (
 )
 
 // verdictOn says what an attempt's error means for the session.
-func verdictOn(err error) verdict {
+func verdictOn(err error, handshakeRefused bool) verdict {
 	var (
 		provider    *providerError
 		send        *smithyhttp.RequestSendError
@@ -283,8 +288,8 @@ func verdictOn(err error) verdict {
 		apiErr      smithy.APIError
 	)
 	if errors.As(err, &send) {
-		if isTLSError(send) {
-			return waitForService
+		if handshakeRefused {
+			return waitForService // a peer was there, but not the right one
 		}
 		return waitForNetwork
 	}
@@ -320,14 +325,17 @@ var fixedSources = map[string]bool{
 	"EnvConfigCredentials": true, // AWS_ACCESS_KEY_ID and so on
 }
 
-// isTLSError reports whether a peer was there, but not the right one.
-func isTLSError(err error) bool {
-	var (
-		certificate *tls.CertificateVerificationError
-		record      tls.RecordHeaderError
-		op          *net.OpError
-	)
-	return errors.As(err, &certificate) ||
-		errors.As(err, &record) || errors.Is(err, http.ErrSchemeMismatch) || // it does not speak TLS
-		errors.As(err, &op) && op.Op == "remote error" // it sent an alert
+// watchHandshake returns a ctx for one attempt, and a function that tells whether
+// a TLS handshake in it failed for what the peer sent, and not for the network.
+func watchHandshake(ctx context.Context) (context.Context, func() bool) {
+	var refused atomic.Bool
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		TLSHandshakeDone: func(_ tls.ConnectionState, err error) {
+			var timeout net.Error
+			var errno syscall.Errno // such as a reset
+			lost := errors.Is(err, io.EOF) || errors.Is(err, context.Canceled) || errors.As(err, &errno) ||
+				errors.As(err, &timeout) && timeout.Timeout()
+			refused.Store(err != nil && !lost)
+		},
+	}), refused.Load
 }

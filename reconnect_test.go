@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"runtime"
 	"slices"
 	"strings"
@@ -369,7 +370,7 @@ func TestResumeWindows(t *testing.T) {
 	const retryAfter = 7 * time.Second
 	windows := []time.Duration{time.Second, 4 * time.Second, 16 * time.Second, 25 * time.Second, 25 * time.Second}
 	shortest, longest := slices.Repeat([]float64{1}, len(windows)), make([]float64, len(windows))
-	for range 100 {
+	for range 200 {
 		synctest.Test(t, func(t *testing.T) {
 			srv, client, _ := outage(t)
 			busy := ssmresumetest.Throttle()
@@ -388,7 +389,7 @@ func TestResumeWindows(t *testing.T) {
 		})
 	}
 	for i, window := range windows {
-		// Of 100 waits, one is in the first and one in the last tenth, but for once in 10,000 runs.
+		// Of 200 waits, one is in the first and one in the last tenth, but for once in 100 million runs.
 		if shortest[i] < 0.25 || shortest[i] > 0.325 || longest[i] < 0.925 || longest[i] >= 1 {
 			t.Errorf("wait %d was between %.3f and %.3f of %v, want from 0.25 to 1", i+1, shortest[i], longest[i], window)
 		}
@@ -447,6 +448,26 @@ func TestResumeTLS(t *testing.T) {
 	defer picky.Close()
 	closed := httptest.NewServer(nil)
 	closed.Close()
+	pinned := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{
+		InsecureSkipVerify: true,
+		VerifyConnection:   func(tls.ConnectionState) error { return errors.New("not the pinned key") },
+	}}}
+	proxied := picky.Client().Transport.(*http.Transport).Clone()
+	proxied.Proxy = func(*http.Request) (*url.URL, error) { return url.Parse(picky.URL) }
+	drops, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer drops.Close()
+	go func() {
+		for {
+			conn, err := drops.Accept()
+			if err != nil {
+				return
+			}
+			conn.Close() // in the middle of the handshake, as a network does
+		}
+	}()
 	for _, srv := range []*httptest.Server{untrusted, plain, picky, closed} {
 		srv.Config.ErrorLog = log.New(io.Discard, "", 0)
 	}
@@ -459,6 +480,9 @@ func TestResumeTLS(t *testing.T) {
 		"untrusted": {untrusted.URL, &http.Client{Transport: &http.Transport{}}, 250 * time.Millisecond, time.Second},
 		"no TLS":    {strings.Replace(plain.URL, "http:", "https:", 1), plain.Client(), 250 * time.Millisecond, time.Second},
 		"alert":     {picky.URL, picky.Client(), 250 * time.Millisecond, time.Second},
+		"pinned":    {untrusted.URL, pinned, 250 * time.Millisecond, time.Second},
+		"proxy":     {"https://ssm.example.com", &http.Client{Transport: proxied}, 250 * time.Millisecond, time.Second},
+		"dropped":   {"https://" + drops.Addr().String(), picky.Client(), 0, 50 * time.Millisecond},
 		"closed":    {strings.Replace(closed.URL, "http:", "https:", 1), closed.Client(), 0, 50 * time.Millisecond},
 	} {
 		ctx, cancel := context.WithCancel(t.Context())

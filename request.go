@@ -43,8 +43,14 @@ func (in *ResumeSessionInput) validate() error {
 // not as a pointer.
 type invalidParams struct{ *smithy.InvalidParamsError }
 
-func (e invalidParams) Unwrap() []error {
-	return []error{e.InvalidParamsError, *e.InvalidParamsError}
+func (e invalidParams) Unwrap() error { return e.InvalidParamsError }
+
+func (e invalidParams) As(target any) bool {
+	v, ok := target.(*smithy.InvalidParamsError)
+	if ok {
+		*v = *e.InvalidParamsError
+	}
+	return ok
 }
 
 // invalidUTF8Error is a smithy.InvalidParamError. JSON would silently replace

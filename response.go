@@ -205,7 +205,7 @@ func decodeAnswer(body []byte) (*answer, error) {
 	switch {
 	case kind != '{':
 		return nil, errors.New("the body is not a JSON object")
-	case strings.TrimSpace(rest) != "":
+	case strings.Trim(rest, " \t\r\n") != "": // what JSON calls white space
 		return nil, errors.New("the body holds more than a JSON object")
 	case wrong != "":
 		return nil, fmt.Errorf("%s is not a JSON string", wrong)

@@ -86,8 +86,8 @@ func median(v []float64) float64 {
 	return v[len(v)/2]
 }
 
-// BenchmarkGoroutines reports the processor time of a call among so many
-// goroutines that share one client, beside that of a call of one alone.
+// BenchmarkGoroutines reports how long a call keeps a processor busy among so
+// many goroutines that share one client, beside that of a call of one alone.
 func BenchmarkGoroutines(b *testing.B) {
 	counts := []int{1, 100, 10_000}
 	for _, p := range callers("https://ssm.us-east-2.amazonaws.com", func() aws.HTTPClient { return memory{} }) {
@@ -96,13 +96,13 @@ func BenchmarkGoroutines(b *testing.B) {
 			for b.Loop() {
 				for range rounds() {
 					for _, n := range counts {
-						us[n] = append(us[n], cpuTime(b, n, p.call)*1e6)
+						us[n] = append(us[n], busyTime(b, n, p.call)*1e6)
 						ratio[n] = append(ratio[n], us[n][len(us[n])-1]/us[1][len(us[n])-1])
 					}
 				}
 			}
 			for _, n := range counts {
-				b.ReportMetric(median(us[n]), fmt.Sprintf("cpu-µs@%d", n))
+				b.ReportMetric(median(us[n]), fmt.Sprintf("busy-µs@%d", n))
 				b.ReportMetric(median(ratio[n]), fmt.Sprintf("x-alone@%d", n))
 			}
 			b.ReportMetric(float64(len(us[1])), "rounds")
@@ -111,10 +111,10 @@ func BenchmarkGoroutines(b *testing.B) {
 	}
 }
 
-// cpuTime returns the processor seconds that a call takes, garbage collection
-// included, when this many goroutines make 10,000 calls together. Each makes one
+// busyTime returns the seconds for which a call keeps a processor busy, garbage
+// collection included, when this many goroutines make 10,000 calls together. Each makes one
 // before, so that it exists and its stack has grown.
-func cpuTime(b *testing.B, goroutines int, call func() error) float64 {
+func busyTime(b *testing.B, goroutines int, call func() error) float64 {
 	const calls = 10_000
 	var ready, done sync.WaitGroup
 	start := make(chan struct{})
@@ -139,8 +139,9 @@ func cpuTime(b *testing.B, goroutines int, call func() error) float64 {
 	return (busySeconds() - before) / calls
 }
 
-// busySeconds is the processor time that the Go runtime has accounted for, which
-// it does at each garbage collection.
+// busySeconds is the time for which processors were not idle, as the Go runtime
+// accounts for it at each garbage collection. It is wall time: where other
+// processes use the machine, theirs is in it.
 func busySeconds() float64 {
 	runtime.GC()
 	s := []metrics.Sample{{Name: "/cpu/classes/total:cpu-seconds"}, {Name: "/cpu/classes/idle:cpu-seconds"}}

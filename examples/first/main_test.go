@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 
@@ -18,8 +19,9 @@ func TestFirst(t *testing.T) {
 		t.Fatal(err)
 	}
 	cmd := exec.CommandContext(t.Context(), "go", "run", ".", "ana-0a1b")
-	cmd.Env = append(os.Environ(), "AWS_ENDPOINT_URL_SSM="+srv.URL(), "AWS_REGION="+ssmresumetest.Region,
-		"AWS_ACCESS_KEY_ID="+creds.AccessKeyID, "AWS_SECRET_ACCESS_KEY="+creds.SecretAccessKey, "AWS_SESSION_TOKEN=",
+	inherited := slices.DeleteFunc(os.Environ(), func(kv string) bool { return strings.HasPrefix(kv, "AWS_") })
+	cmd.Env = append(inherited, "AWS_ENDPOINT_URL_SSM="+srv.URL(), "AWS_REGION="+ssmresumetest.Region,
+		"AWS_ACCESS_KEY_ID="+creds.AccessKeyID, "AWS_SECRET_ACCESS_KEY="+creds.SecretAccessKey,
 		"AWS_CONFIG_FILE="+os.DevNull, "AWS_SHARED_CREDENTIALS_FILE="+os.DevNull)
 	got, err := cmd.CombinedOutput()
 	want := "ana-0a1b [redacted] ws" + strings.TrimPrefix(srv.URL(), "http") + "/v1/data-channel/ana-0a1b?[redacted]\n"
