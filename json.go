@@ -126,10 +126,7 @@ func (r *jsonReader) string() string {
 		case c == '\\':
 			c, s = unescapeJSON(s)
 		case c < ' ':
-			c = -1
-		}
-		if c < 0 {
-			break
+			s = ""
 		}
 		b.WriteRune(c)
 	}
@@ -137,8 +134,8 @@ func (r *jsonReader) string() string {
 	return ""
 }
 
-// unescapeJSON returns the character that the text after a backslash stands for,
-// or -1, and what follows.
+// unescapeJSON returns the character that the text after a backslash stands for
+// and what follows, which is nothing if the text stands for none.
 func unescapeJSON(s string) (c rune, rest string) {
 	if hex, ok := strings.CutPrefix(s, "u"); ok {
 		c, rest = hex4(hex)
@@ -158,17 +155,18 @@ func unescapeJSON(s string) (c rune, rest string) {
 			return rune("\"\\/\b\f\n\r\t"[i]), s[1:]
 		}
 	}
-	return -1, ""
+	return 0, ""
 }
 
-// hex4 returns the number that s begins with, or -1, and what follows.
+// hex4 returns the number that s begins with and what follows, which is nothing
+// if there is no number.
 func hex4(s string) (c rune, rest string) {
 	if len(s) >= 4 {
 		if n, err := strconv.ParseUint(s[:4], 16, 16); err == nil {
 			return rune(n), s[4:]
 		}
 	}
-	return -1, ""
+	return 0, ""
 }
 
 // next returns the byte after the white space, or 0 at the end.
