@@ -50,6 +50,9 @@
 //	conn, _, err := websocket.Dial(ctx, out.StreamURL.DialURL(), &websocket.DialOptions{HTTPClient: handshakes, HTTPHeader: header})
 //	...
 //	if err := conn.Write(ctx, websocket.MessageText, message); err != nil {
+//		conn.CloseNow()
+//		return nil, fmt.Errorf("open the data channel: %w", err)
+//	}
 //
 // The HTTP client there must refuse redirects. The previous token stops working
 // when a new one is issued.
