@@ -90,6 +90,23 @@ func TestRetries(t *testing.T) {
 	}
 }
 
+// endless is a Retryer that never has enough, as MaxAttempts 0 says.
+type endless struct{ aws.Retryer }
+
+func (endless) MaxAttempts() int { return 0 }
+
+func TestEndlessRetries(t *testing.T) {
+	srv := ssmresumetest.NewServer()
+	defer srv.Close()
+	srv.SetRespond(first(20, ssmresumetest.Fail(503, "ServiceUnavailable", "")))
+	cfg := srv.Config()
+	cfg.Retryer = func() aws.Retryer { return endless{unlimited()} }
+	if _, err := ssmresume.NewFromConfig(cfg).ResumeSession(t.Context(), input); err != nil || len(srv.Requests()) != 21 {
+		t.Errorf("%v after %d requests", err, len(srv.Requests()))
+	}
+	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+}
+
 // TestAttemptTimeout shows on a fake clock that an attempt takes no longer than
 // it may, headers and body.
 func TestAttemptTimeout(t *testing.T) {
