@@ -504,6 +504,23 @@ func TestResumeTLS(t *testing.T) {
 	}
 }
 
+// TestConnectIsGivenUp: after 5 s without an answer, each time.
+func TestConnectIsGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, client, n := outage(t)
+		n.set("unanswered")
+		ctx, cancel := context.WithTimeout(t.Context(), 16*time.Second)
+		defer cancel()
+		var at []time.Duration
+		_, err := ssmresume.NewReconnector(client, sessionID, func(o *ssmresume.ReconnectorOptions) {
+			o.OnRetry = func(r ssmresume.Retry) { at = append(at, r.Elapsed) }
+		}).Resume(ctx)
+		if want := []time.Duration{5 * time.Second, 10 * time.Second, 15 * time.Second}; err == nil || !slices.Equal(at, want) {
+			t.Errorf("gave up after %v, want %v; %v", at, want, err)
+		}
+	})
+}
+
 // TestResumeDay is 24 hours with a recycle every hour.
 func TestResumeDay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

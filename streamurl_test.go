@@ -215,3 +215,16 @@ func FuzzParseStreamURL(f *testing.F) {
 		}
 	})
 }
+
+func TestStreamURLString(t *testing.T) {
+	for raw, want := range map[string]string{
+		"wss://h/v1/data-channel/s":      "wss://h/v1/data-channel/s",
+		"wss://h/v1/data-channel/s?":     "wss://h/v1/data-channel/s",
+		"wss://h/v1/data-channel/s?a?b&": "wss://h/v1/data-channel/s?[redacted]",
+	} {
+		u, err := ssmresume.ParseStreamURL(raw)
+		if err != nil || u.String() != want {
+			t.Errorf("%s prints as %s, want %s; %v", raw, u, want, err)
+		}
+	}
+}
