@@ -16,7 +16,7 @@ import (
 // rounds is how often each peer is measured for a ratio.
 func rounds() int {
 	if testing.Short() {
-		return 3
+		return 1
 	}
 	return 21
 }
@@ -87,44 +87,51 @@ func median(v []float64) float64 {
 }
 
 // BenchmarkGoroutines reports how long a call keeps a processor busy among so
-// many goroutines that share one client, beside that of a call of one alone.
+// many goroutines that share one client, beside that of a call of one alone. In
+// 10000x1, each of 10,000 makes one call, in 10000x10 ten.
 func BenchmarkGoroutines(b *testing.B) {
-	counts := []int{1, 100, 10_000}
+	crowds := []crowd{{1, 10_000}, {100, 100}, {10_000, 1}}
+	if !testing.Short() {
+		crowds = append(crowds, crowd{10_000, 10})
+	}
 	for _, p := range callers("https://ssm.us-east-2.amazonaws.com", func() aws.HTTPClient { return memory{} }) {
 		b.Run(p.name, func(b *testing.B) {
-			us, ratio := map[int][]float64{}, map[int][]float64{}
+			us, ratio := map[crowd][]float64{}, map[crowd][]float64{}
 			for b.Loop() {
 				for range rounds() {
-					for _, n := range counts {
-						us[n] = append(us[n], busyTime(b, n, p.call)*1e6)
-						ratio[n] = append(ratio[n], us[n][len(us[n])-1]/us[1][len(us[n])-1])
+					for _, c := range crowds {
+						us[c] = append(us[c], busyTime(b, c, p.call)*1e6)
+						last := len(us[c]) - 1
+						ratio[c] = append(ratio[c], us[c][last]/us[crowds[0]][last])
 					}
 				}
 			}
-			for _, n := range counts {
-				b.ReportMetric(median(us[n]), fmt.Sprintf("busy-µs@%d", n))
-				b.ReportMetric(median(ratio[n]), fmt.Sprintf("x-alone@%d", n))
+			for _, c := range crowds {
+				b.ReportMetric(median(us[c]), fmt.Sprintf("busy-µs@%dx%d", c.goroutines, c.calls))
+				b.ReportMetric(median(ratio[c]), fmt.Sprintf("x-alone@%dx%d", c.goroutines, c.calls))
 			}
-			b.ReportMetric(float64(len(us[1])), "rounds")
+			b.ReportMetric(float64(len(us[crowds[0]])), "rounds")
 			b.ReportMetric(0, "ns/op")
 		})
 	}
 }
 
-// busyTime returns the seconds for which a call keeps a processor busy, garbage
-// collection included, when this many goroutines make 10,000 calls together. Each makes one
-// before, so that it exists and its stack has grown.
-func busyTime(b *testing.B, goroutines int, call func() error) float64 {
-	const calls = 10_000
+// A crowd is so many goroutines, each of which makes so many calls.
+type crowd struct{ goroutines, calls int }
+
+// busyTime returns the seconds for which a call of the crowd's keeps a processor
+// busy, garbage collection included. Each goroutine makes one call before, so
+// that it exists and its stack has grown.
+func busyTime(b *testing.B, c crowd, call func() error) float64 {
 	var ready, done sync.WaitGroup
 	start := make(chan struct{})
-	ready.Add(goroutines)
-	for range goroutines {
+	ready.Add(c.goroutines)
+	for range c.goroutines {
 		done.Go(func() {
 			err := call()
 			ready.Done()
 			<-start
-			for range calls / goroutines {
+			for range c.calls {
 				err = errors.Join(err, call())
 			}
 			if err != nil {
@@ -136,7 +143,7 @@ func busyTime(b *testing.B, goroutines int, call func() error) float64 {
 	before := busySeconds()
 	close(start)
 	done.Wait()
-	return (busySeconds() - before) / calls
+	return (busySeconds() - before) / float64(c.goroutines*c.calls)
 }
 
 // busySeconds is the time for which processors were not idle, as the Go runtime
