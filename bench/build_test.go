@@ -42,7 +42,7 @@ func BenchmarkBuild(b *testing.B) {
 // build returns the size in bytes of the program and the seconds it took.
 func build(b *testing.B, cache, program string) (size, seconds float64) {
 	file := filepath.Join(b.TempDir(), program)
-	cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", file, "./size/"+program)
+	cmd := exec.Command("go", "build", "-ldflags=-s -w", "-o", file, "./size/"+program)
 	if cache != "" {
 		cmd.Env = append(os.Environ(), "GOCACHE="+cache)
 	}

@@ -27,7 +27,9 @@ import (
 // policies do on the fake clock.
 func TestLoopbackAgrees(t *testing.T) {
 	p := shortPlan(1)
-	p.reals, p.patience = 8, 6*time.Second
+	if !testing.Short() {
+		p.reals, p.patience = 8, 6*time.Second
+	}
 	p.repeats = func(time.Duration) int { return 200 }
 	cells, err := p.loopback(t)
 	if err != nil {
@@ -235,7 +237,11 @@ func TestSignatureOutlived(t *testing.T) {
 // errors, by the model's own spread, and a hundredth.
 func TestHerdModel(t *testing.T) {
 	p := shortPlan(1)
-	const reals, models = 3, 200
+	const models = 200
+	reals := 3
+	if testing.Short() {
+		reals = 1
+	}
 	for _, policy := range policies() {
 		t.Run(policy.name, func(t *testing.T) {
 			hard := 400
@@ -266,7 +272,7 @@ func TestHerdModel(t *testing.T) {
 			for name := range model {
 				got, _ := meanAndSpread(real[name])
 				want, spread := meanAndSpread(model[name])
-				tolerance := 5*spread/math.Sqrt(reals) + want/100
+				tolerance := 5*spread/math.Sqrt(float64(reals)) + want/100
 				t.Logf("%s: %.2f by the real code, %.2f by the model, which may differ by %.2f", name, got, want, tolerance)
 				if math.Abs(got-want) > tolerance {
 					t.Errorf("%s: %.2f by the real code, %.2f by the model, which may differ by %.2f", name, got, want, tolerance)
