@@ -10,16 +10,17 @@ import (
 
 // BenchmarkBuild reports how much larger a stripped program is that calls
 // ResumeSession than one that only makes an https POST with net/http, and how
-// much longer it takes to build where nothing has been built before. With -short
-// it uses what has been built, so that only the sizes say something.
+// much longer it takes to build where nothing has been built before, beside what
+// the SDK and log/slog cost. With -short it uses what has been built, so that only
+// the sizes say something.
 func BenchmarkBuild(b *testing.B) {
 	size, seconds := map[string]float64{}, map[string]float64{}
 	for b.Loop() {
-		var caches [3]string // net/http's, and two copies of it
+		var caches [4]string // net/http's, and three copies of it
 		if !testing.Short() {
-			caches = [3]string{b.TempDir(), b.TempDir(), b.TempDir()}
+			caches = [4]string{b.TempDir(), b.TempDir(), b.TempDir(), b.TempDir()}
 		}
-		for i, program := range []string{"nethttp", "ssmresume", "sdk"} {
+		for i, program := range []string{"nethttp", "ssmresume", "sdk", "slog"} {
 			if i > 0 && !testing.Short() {
 				if err := os.CopyFS(caches[i], os.DirFS(caches[0])); err != nil {
 					b.Fatal(err)
@@ -29,7 +30,7 @@ func BenchmarkBuild(b *testing.B) {
 		}
 	}
 	more := func(program string) float64 { return size[program] - size["nethttp"] }
-	for _, program := range []string{"ssmresume", "sdk"} {
+	for _, program := range []string{"ssmresume", "sdk", "slog"} {
 		b.ReportMetric(more(program)/(1<<20), "MiB-more-"+program)
 		b.ReportMetric(seconds[program], "s-more-"+program)
 	}
