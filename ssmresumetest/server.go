@@ -60,9 +60,10 @@ type Request struct {
 // A Server answers ResumeSession. Its methods are safe for concurrent use. Until
 // [Server.AddSession] is called, every session that was not ended exists.
 type Server struct {
-	http   *httptest.Server
-	client *http.Client // that reaches the server; nil if every client does
-	done   chan struct{}
+	http    *httptest.Server
+	client  *http.Client // that reaches the server; nil if every client does
+	done    chan struct{}
+	closing sync.Once
 
 	mu          sync.Mutex
 	requests    []Request
@@ -134,9 +135,10 @@ func newServer() *Server {
 	return s
 }
 
-// Close ends the server, its connections and every fault that hangs.
+// Close ends the server, its connections and every fault that hangs. It may be
+// called again.
 func (s *Server) Close() {
-	close(s.done)
+	s.closing.Do(func() { close(s.done) })
 	if s.client != nil {
 		s.client.CloseIdleConnections()
 	}
