@@ -114,6 +114,22 @@ type genericError struct{ *smithy.GenericAPIError }
 func (e genericError) Error() string { return printable(e.GenericAPIError.Error()) }
 func (e genericError) Unwrap() error { return e.GenericAPIError }
 
+// escapedError escapes the text of err, which may hold what a proxy sent.
+type escapedError struct{ err error }
+
+func (e escapedError) Error() string { return printable(e.err.Error()) }
+func (e escapedError) Unwrap() error { return e.err }
+
+// answeredError is why there is no complete answer although somebody answered:
+// the rest was lost or cannot be read, or a proxy refused the connection.
+type answeredError struct {
+	header http.Header
+	err    error
+}
+
+func (e *answeredError) Error() string { return e.err.Error() }
+func (e *answeredError) Unwrap() error { return e.err }
+
 // printable escapes what could forge a line of a log or turn its direction.
 func printable(s string) string {
 	unsafe := func(r rune) bool {
@@ -259,10 +275,14 @@ func newAPIError(resp *http.Response, code, message, source string) error {
 // retryAfterOf returns what the answer behind err says.
 func retryAfterOf(err error) time.Duration {
 	var re *awshttp.ResponseError
-	if !errors.As(err, &re) {
-		return 0
+	var answered *answeredError
+	switch {
+	case errors.As(err, &re):
+		return retryAfter(re.Response.Header)
+	case errors.As(err, &answered):
+		return retryAfter(answered.header)
 	}
-	return retryAfter(re.Response.Header)
+	return 0
 }
 
 // retryAfter reads AWS's header, in milliseconds, or else the standard one, in

@@ -1,6 +1,7 @@
 package ssmresume
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -17,6 +18,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/smithy-go"
 	smithytime "github.com/aws/smithy-go/time"
@@ -60,8 +62,8 @@ type ReconnectorOptions struct {
 	// 25 s.
 	MaxDelay time.Duration
 
-	// OnRetry is told of each failed attempt and of each wait, on the goroutine
-	// of Resume. Nil is fine.
+	// OnRetry is told of each wait, and of the failed attempt before it, on the
+	// goroutine of Resume. Nil is fine.
 	OnRetry func(Retry)
 }
 
@@ -91,10 +93,17 @@ type Reconnector struct {
 	options   ReconnectorOptions
 	settings  *settings
 
-	running  sync.Mutex // held by Resume; guards what follows
-	known    StreamURL  // the last one returned
-	returned time.Time  // when Resume last returned, by the wall clock
-	answers  int        // answers since the backoff started over
+	running sync.Mutex // held by Resume; guards what follows
+	known   StreamURL  // the last one returned
+	answers int        // answers since the backoff started over
+	owed    wait       // before the next attempt, in this Resume or the next
+}
+
+// A wait counts from since, by the wall clock.
+type wait struct {
+	why   error
+	since time.Time
+	delay time.Duration
 }
 
 // NewReconnector returns a Reconnector for the session. It uses c's options,
@@ -127,15 +136,15 @@ func NewReconnector(c *Client, sessionID string, optFns ...func(*ReconnectorOpti
 //   - the session is gone ([DoesNotExistError], [SessionTimedOutError]),
 //   - IAM, the signature or the request is refused ([AccessDeniedError],
 //     [SignatureError], [ValidationError], any other code with a status of 4xx
-//     but 408 and 429),
-//   - the credentials are refused ([CredentialsError]) and cannot change in this
-//     process, because they are static or from the environment,
+//     but 408 and 429, or one that the SDK retries),
+//   - the credentials are refused ([CredentialsError]), or are none, and cannot
+//     change in this process, because they are static or from the environment,
 //   - the answer names another session, or its StreamUrl cannot be parsed,
 //   - the client's options or the session ID are wrong.
 //
 // All else is waited for: no network, timeouts, throttling, failures of the
-// service, credentials that somebody must renew, and every answer without an
-// error code of the service, which a proxy or a captive portal may have given.
+// service, credentials that somebody must renew, and every error without a code
+// or without a request ID, which a proxy or a captive portal may have given.
 //
 // Each attempt dials a new connection; see Options.HTTPClient for clients with
 // which that is not possible. If the data channel was lost soon after the last
@@ -149,7 +158,6 @@ func (r *Reconnector) Resume(ctx context.Context) (*ResumeSessionOutput, error) 
 		return nil, operationError(errors.New("Resume is already running for this session: make one call at a time"))
 	}
 	defer r.running.Unlock()
-	defer func() { r.returned = wallClock() }()
 	out, err := r.resume(ctx)
 	if err != nil {
 		return nil, operationError(err)
@@ -165,33 +173,41 @@ func (r *Reconnector) resume(ctx context.Context) (*ResumeSessionOutput, error) 
 	if r.settings.err != nil {
 		return nil, r.settings.err
 	}
+	if u := r.known; !u.IsZero() && u.SessionID != r.sessionID {
+		return nil, fmt.Errorf("ReconnectorOptions.StreamURL is for session %q, not for %q", u.SessionID, r.sessionID)
+	}
 	r.client.warnPlainHTTP(ctx, r.settings)
 	p := newPayload(in)
 	start := time.Now()
 
-	err, delay := errDropped, r.pace()
+	var last error // of the attempts
+	delay := r.pace()
 	for attempt, failures := 0, 0; ; {
 		if attempt > 0 || delay > 0 {
-			r.tell(ctx, Retry{Attempt: attempt, Err: err, Delay: delay, Elapsed: time.Since(start)})
+			r.tell(ctx, Retry{Attempt: attempt, Err: r.owed.why, Delay: delay, Elapsed: time.Since(start)})
 		}
 		if ctxErr := smithytime.SleepWithContext(ctx, delay); ctxErr != nil {
-			return nil, gaveUp(ctxErr, attempt, err)
+			return nil, gaveUp(ctxErr, attempt, last)
 		}
 		attempt++
 		attemptStart := time.Now()
 		attemptCtx, handshakeRefused := watchHandshake(ctx)
-		out, attemptErr := r.client.try(attemptCtx, r.settings, r.settings.fresh().Do, p)
-		if attemptErr == nil {
-			return r.accept(out)
+		out, err := r.client.try(attemptCtx, r.settings, freshClient(r.settings.HTTPClient).Do, p)
+		if err == nil {
+			out, err = r.accept(out)
+			r.owe(cmp.Or(err, errDropped), r.answerDelay())
+			return out, err
 		}
 		if ctx.Err() != nil {
-			return nil, gaveUp(ctx.Err(), attempt, err)
+			return nil, gaveUp(ctx.Err(), attempt, last)
 		}
-		switch err = attemptErr; verdictOn(err, handshakeRefused()) {
+		last = err
+		switch verdictOn(err, handshakeRefused()) {
 		case stop:
 			if c := (*CredentialsError)(nil); errors.As(err, &c) {
 				err = fmt.Errorf("credentials of source %s cannot change in this process: %w", c.Source, err)
 			}
+			r.owe(err, r.answerDelay())
 			return nil, err
 		case waitForService:
 			failures = 0
@@ -200,23 +216,26 @@ func (r *Reconnector) resume(ctx context.Context) (*ResumeSessionOutput, error) 
 			delay = max(rand.N(backoff(localMinDelay, 2, failures, r.options.LocalMaxDelay))-time.Since(attemptStart), 0)
 			failures++
 		}
+		r.owe(err, delay)
 	}
 }
 
-// errDropped is the reason of the wait before a first attempt.
+// errDropped is the reason of a wait after success.
 var errDropped = errors.New("the data channel was lost soon after the session had been resumed")
+
+// owe notes a wait from now on, of which what a ctx cuts off, or what passes
+// outside Resume, is not waited twice.
+func (r *Reconnector) owe(why error, delay time.Duration) {
+	r.owed = wait{why, wallClock(), delay}
+}
 
 // pace returns how long to wait before the first attempt.
 func (r *Reconnector) pace() time.Duration {
-	if r.returned.IsZero() {
-		return 0
-	}
-	since := max(wallClock().Sub(r.returned), 0)
-	if since >= r.options.MaxDelay {
+	passed := max(wallClock().Sub(r.owed.since), 0)
+	if passed >= max(r.options.MaxDelay, r.owed.delay) {
 		r.answers = 0
-		return 0
 	}
-	return max(r.answerDelay()-since, 0)
+	return max(r.owed.delay-passed, 0)
 }
 
 // answerDelay spreads the callers that an answer has sent away together, but
@@ -246,8 +265,9 @@ func (r *Reconnector) tell(ctx context.Context, retry Retry) {
 	}
 }
 
+// gaveUp has a last error if an attempt has failed before ctx ended.
 func gaveUp(ctxErr error, attempts int, last error) error {
-	if attempts == 0 {
+	if last == nil {
 		return &smithy.CanceledError{Err: ctxErr}
 	}
 	return &aws.RequestCanceledError{Err: fmt.Errorf("%w after %d attempts; last error: %w", ctxErr, attempts, last)}
@@ -284,19 +304,24 @@ func verdictOn(err error, handshakeRefused bool) verdict {
 	var (
 		provider    *providerError
 		send        *smithyhttp.RequestSendError
+		answered    *answeredError
+		response    *awshttp.ResponseError
 		credentials *CredentialsError
 		apiErr      smithy.APIError
 	)
 	if errors.As(err, &send) {
-		if handshakeRefused {
-			return waitForService // a peer was there, but not the right one
+		if handshakeRefused || errors.As(err, &answered) {
+			return waitForService // a peer was there
 		}
 		return waitForNetwork
 	}
 	if errors.As(err, &provider) {
+		if fixedSources[provider.source] {
+			return stop
+		}
 		return waitForService
 	}
-	if !errors.As(err, &apiErr) || apiErr.ErrorCode() == unknownError {
+	if !errors.As(err, &apiErr) || apiErr.ErrorCode() == unknownError || !errors.As(err, &response) || response.ServiceRequestID() == "" {
 		return waitForService // not the service's word
 	}
 	switch apiErr.(type) {
@@ -311,8 +336,10 @@ func verdictOn(err error, handshakeRefused bool) verdict {
 		}
 		return waitForService
 	}
-	var re *awshttp.ResponseError
-	if errors.As(err, &re) && re.HTTPStatusCode() >= 400 && re.HTTPStatusCode() != http.StatusRequestTimeout {
+	if _, ok := retry.DefaultRetryableErrorCodes[apiErr.ErrorCode()]; ok {
+		return waitForService
+	}
+	if response.HTTPStatusCode() >= 400 && response.HTTPStatusCode() != http.StatusRequestTimeout {
 		return stop
 	}
 	return waitForService

@@ -1,6 +1,7 @@
 package ssmresume_test
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -23,6 +24,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/smithy-go"
 	"github.com/ssmresume/ssmresume"
 	"github.com/ssmresume/ssmresume/ssmresumetest"
@@ -66,6 +68,15 @@ func (n *network) DialContext(ctx context.Context, network, addr string) (net.Co
 	case "swallowed":
 		ours, theirs := net.Pipe()
 		go io.Copy(io.Discard, theirs)
+		return ours, nil
+	case "switching protocols":
+		ours, theirs := net.Pipe()
+		go func() {
+			if _, err := http.ReadRequest(bufio.NewReader(theirs)); err == nil {
+				io.WriteString(theirs, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n")
+			}
+			io.Copy(io.Discard, theirs)
+		}()
 		return ours, nil
 	case "certificate":
 		return nil, &tls.CertificateVerificationError{Err: errors.New("not yet valid")}
@@ -144,12 +155,15 @@ func TestInTheWay(t *testing.T) {
 		"200":         ssmresumetest.HTML(200),
 		"302":         ssmresumetest.Raw(302, http.Header{"Location": {"http://127.0.0.1:1/login"}}, ""),
 		"307":         ssmresumetest.Redirect("http://127.0.0.1:1/login"),
+		"coded 403":   ssmresumetest.Raw(403, noID, `{"code":"AccessDenied"}`),
+		"coded 404":   ssmresumetest.Raw(404, noID, `{"code":"not_found"}`),
 		"coded 302":   ssmresumetest.Fail(302, "Moved", ""),
 		"bare {}":     ssmresumetest.Raw(200, noID, "{}"),
 		"empty 403":   ssmresumetest.Raw(403, noID, ""),
 		"empty 400":   ssmresumetest.Raw(400, noID, ""),
 		"404":         ssmresumetest.HTML(404),
 		"408":         ssmresumetest.Fail(408, "RequestTimeout", "slow"),
+		"timeout":     ssmresumetest.Fail(400, "RequestTimeoutException", "slow"), // the SDK retries it
 		"throttling":  ssmresumetest.Throttle(),
 		"429":         ssmresumetest.Raw(429, nil, ""),
 		"failure":     ssmresumetest.Fail(500, "InternalServerError", "broken"),
@@ -187,6 +201,199 @@ func TestInTheWay(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestSwitchingProtocols: net/http hands out the connection as the body of a
+// 101, and no ctx ends it.
+func TestSwitchingProtocols(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, client, n := outage(t)
+		n.set("switching protocols")
+		var respErr *awshttp.ResponseError
+		if _, err := client.ResumeSession(t.Context(), input); !errors.As(err, &respErr) || respErr.HTTPStatusCode() != 101 {
+			t.Errorf("%v, want a ResponseError of status 101", err)
+		}
+		waits := 0
+		rc := ssmresume.NewReconnector(client, sessionID, func(o *ssmresume.ReconnectorOptions) {
+			o.OnRetry = func(ssmresume.Retry) {
+				if waits++; waits == 3 {
+					n.set("up")
+				}
+			}
+		})
+		if _, err := rc.Resume(t.Context()); err != nil || waits != 3 {
+			t.Errorf("%v after %d waits", err, waits)
+		}
+	})
+}
+
+// TestResumeSparesWhoAnswered: the wait is that after an answer, with its
+// Retry-After, where an answer began but cannot be read.
+func TestResumeSparesWhoAnswered(t *testing.T) {
+	cut := ssmresumetest.Raw(503, http.Header{"Retry-After": {"30"}, "Content-Length": {"100"}}, "x")
+	zipped := ssmresumetest.Raw(200, http.Header{"Content-Encoding": {"gzip"}}, "{}")
+	for name, tc := range map[string]struct {
+		resp     *ssmresumetest.Response
+		shortest time.Duration
+	}{
+		"cut short":  {cut, 30*time.Second + 250*time.Millisecond},
+		"not zipped": {zipped, 250 * time.Millisecond},
+		"no body":    {ssmresumetest.HangBody(), 250 * time.Millisecond},
+		"truncated":  {ssmresumetest.Truncate(30), 250 * time.Millisecond},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			srv, client, _ := outage(t)
+			srv.SetRespond(first(1, tc.resp))
+			var told []ssmresume.Retry
+			_, err := ssmresume.NewReconnector(client, sessionID, func(o *ssmresume.ReconnectorOptions) {
+				o.OnRetry = func(r ssmresume.Retry) { told = append(told, r) }
+			}).Resume(t.Context())
+			if err != nil || len(told) != 1 || told[0].Delay < tc.shortest || told[0].Delay > tc.shortest+time.Second {
+				t.Errorf("%s: %v, waits %+v, want one from %v", name, err, told, tc.shortest)
+			}
+		})
+	}
+}
+
+// TestProxyRefuses: a proxy that refuses to connect is somebody too, and what it
+// says is escaped.
+func TestProxyRefuses(t *testing.T) {
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		conn, _, err := w.(http.Hijacker).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer conn.Close()
+		io.WriteString(conn, "HTTP/1.1 407 log in\x1b[31m\u202e\r\nRetry-After: 9\r\nContent-Length: 0\r\n\r\n")
+	}))
+	defer proxy.Close()
+	var asked atomic.Int32
+	tr := &http.Transport{
+		Proxy: func(*http.Request) (*url.URL, error) { return url.Parse(proxy.URL) },
+		OnProxyConnectResponse: func(context.Context, *url.URL, *http.Request, *http.Response) error {
+			asked.Add(1)
+			return nil
+		},
+	}
+	client := ssmresume.New(ssmresume.Options{Region: "us-east-2", Credentials: credentials("id", "secret", ""), HTTPClient: &http.Client{Transport: tr}})
+	ctx, cancel := context.WithCancel(t.Context())
+	var told ssmresume.Retry
+	_, err := ssmresume.NewReconnector(client, sessionID, func(o *ssmresume.ReconnectorOptions) {
+		o.OnRetry = func(r ssmresume.Retry) {
+			told = r
+			cancel()
+		}
+	}).Resume(ctx)
+	if !errors.Is(err, context.Canceled) || told.Delay < 9250*time.Millisecond || told.Delay > 10*time.Second || asked.Load() != 1 {
+		t.Errorf("%v, waits %v, the transport's own hook was called %d times", err, told.Delay, asked.Load())
+	}
+	if _, callErr := client.ResumeSession(t.Context(), input, func(o *ssmresume.Options) { o.Retryer = aws.NopRetryer{} }); callErr == nil ||
+		!strings.Contains(callErr.Error(), `log in\x1b[31m\u202e`) || !strings.Contains(told.Err.Error(), `407 log in\x1b[31m\u202e`) {
+		t.Errorf("%v\n%v", told.Err, callErr)
+	}
+}
+
+// TestResumeInParallel: with HTTP/2, requests of one transport would share a
+// connection that the first of them closes.
+func TestResumeInParallel(t *testing.T) {
+	srv := ssmresumetest.NewTLSServer()
+	defer srv.Close()
+	client := ssmresume.NewFromConfig(srv.Config(), func(o *ssmresume.Options) { o.AttemptTimeout = time.Minute })
+	var all sync.WaitGroup
+	for range 50 {
+		all.Go(func() {
+			_, err := ssmresume.NewReconnector(client, sessionID, func(o *ssmresume.ReconnectorOptions) {
+				o.OnRetry = func(r ssmresume.Retry) { t.Errorf("attempt %d failed: %v", r.Attempt, r.Err) }
+			}).Resume(t.Context())
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+}
+
+// TestResumeWithDeadlines: a caller that gives each Resume little time does not
+// have it spent on the same wait again and again.
+func TestResumeWithDeadlines(t *testing.T) {
+	for name, tc := range map[string]struct {
+		patience          time.Duration
+		shortest, longest time.Duration
+	}{
+		"refused":   {5 * time.Second, 50 * time.Second, 51 * time.Second},
+		"swallowed": {5 * time.Second, 50 * time.Second, 51 * time.Second},
+		"throttled": {200 * time.Millisecond, 5250 * time.Millisecond, 21 * time.Second}, // in windows of 1, 4 and 16 s
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			srv, client, n := outage(t)
+			if name == "throttled" {
+				srv.SetRespond(first(3, ssmresumetest.Throttle()))
+			} else {
+				n.set(name)
+				time.AfterFunc(50*time.Second, func() { n.set("up") })
+			}
+			rc := ssmresume.NewReconnector(client, sessionID)
+			begin := time.Now()
+			for time.Since(begin) < time.Hour {
+				ctx, cancel := context.WithTimeout(t.Context(), tc.patience)
+				_, err := rc.Resume(ctx)
+				cancel()
+				if err == nil {
+					break
+				}
+				if !errors.Is(err, context.DeadlineExceeded) || strings.Contains(err.Error(), "had been resumed") {
+					t.Errorf("%s: %v", name, err)
+				}
+			}
+			if took := time.Since(begin); took < tc.shortest || took > tc.longest {
+				t.Errorf("%s: back after %v, want %v to %v", name, took, tc.shortest, tc.longest)
+			}
+		})
+	}
+}
+
+// TestResumeAfterStop: the wait before a Resume that follows an error tells that
+// error.
+func TestResumeAfterStop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv, client, _ := outage(t)
+		srv.SetRespond(first(1, ssmresumetest.Fail(400, "AccessDeniedException", "not yet")))
+		var told []ssmresume.Retry
+		rc := ssmresume.NewReconnector(client, sessionID, func(o *ssmresume.ReconnectorOptions) {
+			o.OnRetry = func(r ssmresume.Retry) { told = append(told, r) }
+		})
+		if _, err := rc.Resume(t.Context()); err == nil || len(told) != 0 {
+			t.Errorf("%v, waits %v", err, told)
+		}
+		var denied *ssmresume.AccessDeniedError
+		if _, err := rc.Resume(t.Context()); err != nil || len(told) != 1 || told[0].Attempt != 0 || !errors.As(told[0].Err, &denied) || told[0].Delay < 250*time.Millisecond {
+			t.Errorf("%v, waits %+v", err, told)
+		}
+	})
+}
+
+// TestKeysWithLineBreak, as read from a file: they make no header.
+func TestKeysWithLineBreak(t *testing.T) {
+	srv := ssmresumetest.NewServer()
+	defer srv.Close()
+	for _, keys := range [][3]string{{"id\n", "secret", ""}, {"id", "secret\r\n", ""}, {"id", "secret", "token\n"}, {"", "", ""}} {
+		client := ssmresume.NewFromConfig(srv.Config(), func(o *ssmresume.Options) {
+			o.Credentials = aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+				return aws.Credentials{AccessKeyID: keys[0], SecretAccessKey: keys[1], SessionToken: keys[2], Source: "EnvConfigCredentials"}, nil
+			})
+		})
+		_, callErr := client.ResumeSession(t.Context(), input)
+		_, err := ssmresume.NewReconnector(client, sessionID).Resume(t.Context())
+		for _, err := range []error{callErr, err} {
+			if err == nil || !strings.Contains(err.Error(), "the provider returned") || leaks(err.Error()) {
+				t.Errorf("%q: %v", keys, err)
+			}
+		}
+	}
+	if n := len(srv.Requests()); n != 0 {
+		t.Errorf("%d requests", n)
 	}
 }
 

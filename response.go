@@ -130,6 +130,9 @@ func (*Token) UnmarshalText([]byte) error {
 // readBody reads at most one byte more than maxBody, which marks the body as
 // too long.
 func readBody(resp *http.Response) ([]byte, error) {
+	if resp.StatusCode == http.StatusSwitchingProtocols {
+		return nil, nil // net/http gives the bare connection, which no ctx ends
+	}
 	size := min(max(resp.ContentLength, 0), maxBody) // it is -1 if unknown
 	buf := bytes.NewBuffer(make([]byte, 0, size+bytes.MinRead))
 	_, err := buf.ReadFrom(io.LimitReader(resp.Body, maxBody+1))

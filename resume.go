@@ -51,8 +51,9 @@ type Options struct {
 	// After a transport error the next attempt dials a new connection, on a copy
 	// of the transport of a BuildableClient or of an *http.Client on an
 	// *http.Transport. An HTTPClient, or an http.RoundTripper in an *http.Client,
-	// of any other type is used as it is: set DisableKeepAlives on the transport
-	// inside it, or it may reuse a connection that is dead.
+	// of any other type is used as it is, such as what BuildableClient.Freeze
+	// returns: set DisableKeepAlives on the transport inside it, or it may reuse a
+	// connection that is dead.
 	HTTPClient aws.HTTPClient
 
 	// BaseEndpoint is a custom endpoint, such as "http://127.0.0.1:4566". Its
@@ -243,8 +244,7 @@ type settings struct {
 	timeout   time.Duration // 0: none
 	userAgent string
 
-	pooled aws.HTTPClient        // the caller's, refusing redirects
-	fresh  func() aws.HTTPClient // dials a connection for each request
+	pooled aws.HTTPClient // the caller's, refusing redirects
 
 	credentialsTimeout time.Duration // 0: none but ctx's
 }
@@ -258,7 +258,6 @@ func derive(o Options) *settings {
 		anonymous: aws.IsCredentialsProvider(o.Credentials, (*aws.AnonymousCredentials)(nil)),
 		userAgent: userAgent(o.AppID),
 		pooled:    noRedirects(o.HTTPClient),
-		fresh:     sync.OnceValue(func() aws.HTTPClient { return freshClient(o.HTTPClient) }),
 	}
 	if s.timeout == 0 {
 		s.timeout = defaultAttemptTimeout
@@ -389,7 +388,7 @@ func (c *Client) resume(ctx context.Context, s *settings, in *ResumeSessionInput
 			return nil, &aws.RequestCanceledError{Err: fmt.Errorf("%w; last attempt: %w", ctxErr, err)}
 		}
 		if sendErr := (*smithyhttp.RequestSendError)(nil); errors.As(err, &sendErr) {
-			do = s.fresh().Do // the pool may hold more connections that are dead
+			do = freshClient(s.HTTPClient).Do // the pool may hold more connections that are dead
 		}
 	}
 }
@@ -439,7 +438,7 @@ func (c *Client) send(ctx context.Context, s *settings, do doFunc, p payload, cr
 		case attemptCtx.Err() != nil:
 			err = fmt.Errorf("no complete answer within %v (Options.AttemptTimeout): %w", s.timeout, err)
 		}
-		return &smithyhttp.RequestSendError{Err: err}
+		return &smithyhttp.RequestSendError{Err: escapedError{err}}
 	}
 
 	req, err := s.newRequest(attemptCtx)
@@ -461,7 +460,7 @@ func (c *Client) send(ctx context.Context, s *settings, do doFunc, p payload, cr
 	c.learnClockOffset(s, resp.Header)
 	body, err := readBody(resp)
 	if err != nil {
-		return nil, sendError(err)
+		return nil, sendError(&answeredError{resp.Header, err})
 	}
 	out, err := decodeResponse(resp, body, creds)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/smithy-go"
@@ -28,15 +29,19 @@ func (s *settings) retrieve(ctx context.Context) (aws.Credentials, error) {
 	}
 	creds, err := s.callProvider(ctx)
 	switch {
-	case err == nil && creds.HasKeys():
-		return creds, nil
-	case err == nil:
-		err = errors.New("the provider returned empty keys")
-	case ctx.Err() != nil:
+	case err != nil && ctx.Err() != nil:
 		return creds, &smithy.CanceledError{Err: ctx.Err()}
+	case err != nil:
+		return creds, &providerError{err: err}
+	case !creds.HasKeys():
+		return creds, &providerError{errors.New("the provider returned empty keys"), creds.Source}
+	case hasControl(creds.AccessKeyID) || hasControl(creds.SecretAccessKey) || hasControl(creds.SessionToken):
+		return creds, &providerError{errors.New("the provider returned keys with a line break or another control character in them"), creds.Source}
 	}
-	return creds, &providerError{err}
+	return creds, nil
 }
+
+func hasControl(s string) bool { return strings.ContainsFunc(s, unicode.IsControl) }
 
 // callProvider does not wait longer than it may for a provider that ignores
 // its ctx.
@@ -65,7 +70,10 @@ func (s *settings) callProvider(ctx context.Context) (aws.Credentials, error) {
 
 // providerError tells a failure to get credentials, which may hold another
 // service's answer, from an answer to our request.
-type providerError struct{ err error }
+type providerError struct {
+	err    error
+	source string // of keys that are no keys
+}
 
 func (e *providerError) Error() string { return "get credentials: " + e.err.Error() }
 func (e *providerError) Unwrap() error { return e.err }

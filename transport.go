@@ -2,8 +2,10 @@ package ssmresume
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/http"
+	"net/url"
 	"slices"
 	"time"
 
@@ -31,9 +33,10 @@ func noRedirects(c aws.HTTPClient) aws.HTTPClient {
 	return &copied
 }
 
-// freshClient returns a client like c that dials a connection for each request
-// and keeps none. A pooled connection may be dead without anybody knowing; with
-// HTTP/2 not even a request's timeout takes it out of the pool.
+// freshClient returns a client like c for one request: it dials a connection and
+// keeps none. A pooled connection may be dead without anybody knowing; with
+// HTTP/2 not even a request's timeout takes it out of the pool, and requests at
+// the same time share one although keep-alives are off.
 func freshClient(c aws.HTTPClient) aws.HTTPClient {
 	var tr *http.Transport
 	hc := &http.Client{}
@@ -74,6 +77,20 @@ func freshClient(c aws.HTTPClient) aws.HTTPClient {
 			defer cancel()
 			return dial(ctx, network, addr)
 		}
+	}
+	onConnect := tr.OnProxyConnectResponse
+	tr.OnProxyConnectResponse = func(ctx context.Context, proxy *url.URL, req *http.Request, resp *http.Response) error {
+		var err error
+		if onConnect != nil {
+			err = onConnect(ctx, proxy, req, resp)
+		}
+		if err == nil && resp.StatusCode != http.StatusOK {
+			err = errors.New("the proxy does not connect: " + resp.Status)
+		}
+		if err != nil {
+			return &answeredError{resp.Header, err}
+		}
+		return nil
 	}
 	hc.Transport = &dialEach{tr}
 	return noRedirects(hc)
