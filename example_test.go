@@ -123,7 +123,8 @@ func ExampleReconnector() {
 	for {
 		out, err := rc.Resume(ctx)
 		var gone *ssmresume.DoesNotExistError
-		if errors.As(err, &gone) {
+		var timedOut *ssmresume.SessionTimedOutError
+		if errors.As(err, &gone) || errors.As(err, &timedOut) {
 			fmt.Println("the session is gone")
 			return
 		}

@@ -22,8 +22,8 @@ type jsonMember struct {
 // what follows the value.
 //
 // It takes what encoding/json takes and decodes strings alike, which a fuzz test
-// holds it to. That package takes about twice the time (BenchmarkJSON), and adds
-// 0.1 MiB to a program, a seventh of what this one does without it.
+// holds it to. That package takes 2.7 times as long with Go 1.27, and 6 times with
+// Go 1.26 (BenchmarkJSON).
 func readJSON(text string) (kind byte, members []jsonMember, rest string) {
 	r := &jsonReader{rest: text, members: make([]jsonMember, 0, 3)} // as many as the usual answer has
 	kind, _ = r.value(1)

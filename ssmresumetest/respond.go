@@ -11,7 +11,7 @@ import (
 
 // A Response is an answer ordered with [Server.SetRespond]. Its Header is added
 // to what AWS sends (Content-Type, Date and x-amzn-RequestId); a nil value
-// removes one of these.
+// removes one of these. The fields of a fault, such as [Hang], say nothing.
 type Response struct {
 	Status int
 	Header http.Header
@@ -20,9 +20,10 @@ type Response struct {
 	fault func(w http.ResponseWriter, r *http.Request, done <-chan struct{}, normal func() *Response)
 }
 
-// Fail returns an error answer as AWS makes them: modeled errors have a
-// "Message", those of the service's framework a "message" and a namespace. An
-// empty message is left out.
+// Fail returns an error answer as AWS makes them: with a "Message" for
+// DoesNotExistException and InternalServerError, a "message" for the other
+// modeled errors, and with a namespace too for those of the service's framework.
+// An empty message is left out.
 func Fail(status int, code, message string) *Response {
 	body := map[string]string{"__type": code}
 	switch code {
@@ -36,6 +37,7 @@ func Fail(status int, code, message string) *Response {
 	}
 	if message == "" {
 		delete(body, "message")
+		delete(body, "Message")
 	}
 	return jsonResponse(status, body)
 }

@@ -234,7 +234,8 @@ func (s *Server) SetCredentials(first aws.Credentials, more ...aws.Credentials) 
 }
 
 // ExpireCredentials makes requests with this access key ID get
-// ExpiredTokenException from now on.
+// ExpiredTokenException from now on. A Reconnector with the credentials of Config
+// then waits for others until its ctx ends.
 func (s *Server) ExpireCredentials(accessKeyID string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -242,7 +243,8 @@ func (s *Server) ExpireCredentials(accessKeyID string) {
 }
 
 // SetStreamURL sets the function that makes the StreamUrl of the answers. Nil
-// means a URL on the server's own host with a new cell-number each time.
+// means a URL on the server's own host with a new cell-number each time; the
+// server has no data channel to dial there.
 func (s *Server) SetStreamURL(streamURL func(sessionID string) string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

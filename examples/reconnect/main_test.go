@@ -123,8 +123,8 @@ func TestRealSession(t *testing.T) {
 		"AWS_ACCESS_KEY_ID":           temporary.AccessKeyID,
 		"AWS_SECRET_ACCESS_KEY":       temporary.SecretAccessKey,
 		"AWS_SESSION_TOKEN":           temporary.SessionToken,
-		"AWS_CONFIG_FILE":             "/dev/null",
-		"AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+		"AWS_CONFIG_FILE":             os.DevNull,
+		"AWS_SHARED_CREDENTIALS_FILE": os.DevNull,
 		"AWS_REGION":                  "",
 	} {
 		t.Setenv(name, value)
