@@ -21,7 +21,7 @@
 //	for {
 //		out, err := rc.Resume(ctx)
 //		if err != nil {
-//			return err // the session is gone, or ctx ended
+//			return err // the session is gone, trying again cannot help, or ctx ended
 //		}
 //		err = serve(ctx, out) // dial, open, run until the WebSocket drops
 //	}

@@ -83,7 +83,7 @@ type Retry struct {
 //	for {
 //		out, err := rc.Resume(ctx)
 //		if err != nil {
-//			return err // the session is gone, or ctx ended
+//			return err // the session is gone, trying again cannot help, or ctx ended
 //		}
 //		err = serve(ctx, out) // dial out.StreamURL, send out.OpenMessage, run until the WebSocket drops
 //	}
