@@ -1,5 +1,7 @@
 package ssmresume
 
+import "time"
+
 // ReadJSON returns the type of a JSON text's value, as its first byte, and the
 // types and strings of the members of an object.
 func ReadJSON(text string) (kind byte, members [][3]string, rest string) {
@@ -9,3 +11,6 @@ func ReadJSON(text string) (kind byte, members [][3]string, rest string) {
 	}
 	return kind, members, rest
 }
+
+// SetClockBack does to what r owes what setting the clock back does.
+func SetClockBack(r *Reconnector, d time.Duration) { r.owed.since = r.owed.since.Add(d) }

@@ -137,8 +137,9 @@ func NewReconnector(c *Client, sessionID string, optFns ...func(*ReconnectorOpti
 //   - IAM, the signature or the request is refused ([AccessDeniedError],
 //     [SignatureError], [ValidationError], any other code with a status of 4xx
 //     but 408 and 429, or one that the SDK retries),
-//   - the credentials are refused ([CredentialsError]), or are none, and cannot
-//     change in this process, because they are static or from the environment,
+//   - the credentials are refused ([CredentialsError]), or cannot be used, and
+//     their Source says that they cannot change in this process, because they are
+//     static or from the environment,
 //   - the answer names another session, or its StreamUrl cannot be parsed,
 //   - the client's options or the session ID are wrong.
 //
@@ -191,7 +192,7 @@ func (r *Reconnector) resume(ctx context.Context) (*ResumeSessionOutput, error) 
 		}
 		attempt++
 		attemptStart := time.Now()
-		attemptCtx, handshakeRefused := watchHandshake(ctx)
+		attemptCtx, peer := watchPeer(ctx)
 		out, err := r.client.try(attemptCtx, r.settings, freshClient(r.settings.HTTPClient).Do, p)
 		if err == nil {
 			out, err = r.accept(out)
@@ -199,10 +200,13 @@ func (r *Reconnector) resume(ctx context.Context) (*ResumeSessionOutput, error) 
 			return out, err
 		}
 		if ctx.Err() != nil {
+			if peer.refused.Load() || peer.answered.Load() {
+				r.owe(err, r.answerDelay())
+			}
 			return nil, gaveUp(ctx.Err(), attempt, last)
 		}
 		last = err
-		switch verdictOn(err, handshakeRefused()) {
+		switch verdictOn(err, peer.refused.Load()) {
 		case stop:
 			if c := (*CredentialsError)(nil); errors.As(err, &c) {
 				err = fmt.Errorf("credentials of source %s cannot change in this process: %w", c.Source, err)
@@ -231,8 +235,12 @@ func (r *Reconnector) owe(why error, delay time.Duration) {
 
 // pace returns how long to wait before the first attempt.
 func (r *Reconnector) pace() time.Duration {
-	passed := max(wallClock().Sub(r.owed.since), 0)
-	if passed >= max(r.options.MaxDelay, r.owed.delay) {
+	now := wallClock()
+	if r.owed.since.After(now) {
+		r.owed.since = now // the clock was set back
+	}
+	passed := now.Sub(r.owed.since)
+	if passed >= r.options.MaxDelay {
 		r.answers = 0
 	}
 	return max(r.owed.delay-passed, 0)
@@ -352,17 +360,23 @@ var fixedSources = map[string]bool{
 	"EnvConfigCredentials": true, // AWS_ACCESS_KEY_ID and so on
 }
 
-// watchHandshake returns a ctx for one attempt, and a function that tells whether
-// a TLS handshake in it failed for what the peer sent, and not for the network.
-func watchHandshake(ctx context.Context) (context.Context, func() bool) {
-	var refused atomic.Bool
+// peer is what an attempt has heard from whom it dialled.
+type peer struct {
+	refused  atomic.Bool // a TLS handshake failed for what the peer sent, and not for the network
+	answered atomic.Bool // an answer began
+}
+
+// watchPeer returns a ctx for one attempt.
+func watchPeer(ctx context.Context) (context.Context, *peer) {
+	var p peer
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GotFirstResponseByte: func() { p.answered.Store(true) },
 		TLSHandshakeDone: func(_ tls.ConnectionState, err error) {
 			var timeout net.Error
 			var errno syscall.Errno // such as a reset
 			lost := errors.Is(err, io.EOF) || errors.Is(err, context.Canceled) || errors.As(err, &errno) ||
 				errors.As(err, &timeout) && timeout.Timeout()
-			refused.Store(err != nil && !lost)
+			p.refused.Store(err != nil && !lost)
 		},
-	}), refused.Load
+	}), &p
 }

@@ -270,24 +270,31 @@ func TestProxyRefuses(t *testing.T) {
 	}))
 	defer proxy.Close()
 	var asked atomic.Int32
+	var hookErr error
 	tr := &http.Transport{
 		Proxy: func(*http.Request) (*url.URL, error) { return url.Parse(proxy.URL) },
 		OnProxyConnectResponse: func(context.Context, *url.URL, *http.Request, *http.Response) error {
 			asked.Add(1)
-			return nil
+			return hookErr
 		},
 	}
 	client := ssmresume.New(ssmresume.Options{Region: "us-east-2", Credentials: credentials("id", "secret", ""), HTTPClient: &http.Client{Transport: tr}})
-	ctx, cancel := context.WithCancel(t.Context())
 	var told ssmresume.Retry
-	_, err := ssmresume.NewReconnector(client, sessionID, func(o *ssmresume.ReconnectorOptions) {
-		o.OnRetry = func(r ssmresume.Retry) {
-			told = r
-			cancel()
+	for i, want := range []error{errors.New("the hook's own"), nil} {
+		hookErr = want
+		ctx, cancel := context.WithCancel(t.Context())
+		_, err := ssmresume.NewReconnector(client, sessionID, func(o *ssmresume.ReconnectorOptions) {
+			o.OnRetry = func(r ssmresume.Retry) {
+				told = r
+				cancel()
+			}
+		}).Resume(ctx)
+		if !errors.Is(err, context.Canceled) || told.Delay < 9250*time.Millisecond || told.Delay > 10*time.Second || asked.Load() != int32(i+1) {
+			t.Errorf("%v, waits %v, the transport's own hook was called %d times", err, told.Delay, asked.Load())
 		}
-	}).Resume(ctx)
-	if !errors.Is(err, context.Canceled) || told.Delay < 9250*time.Millisecond || told.Delay > 10*time.Second || asked.Load() != 1 {
-		t.Errorf("%v, waits %v, the transport's own hook was called %d times", err, told.Delay, asked.Load())
+		if want != nil && !errors.Is(told.Err, want) {
+			t.Errorf("waits for %v, want %v", told.Err, want)
+		}
 	}
 	if _, callErr := client.ResumeSession(t.Context(), input, func(o *ssmresume.Options) { o.Retryer = aws.NopRetryer{} }); callErr == nil ||
 		!strings.Contains(callErr.Error(), `log in\x1b[31m\u202e`) || !strings.Contains(told.Err.Error(), `407 log in\x1b[31m\u202e`) {
@@ -300,9 +307,23 @@ func TestProxyRefuses(t *testing.T) {
 func TestResumeInParallel(t *testing.T) {
 	srv := ssmresumetest.NewTLSServer()
 	defer srv.Close()
-	client := ssmresume.NewFromConfig(srv.Config(), func(o *ssmresume.Options) { o.AttemptTimeout = time.Minute })
+	const sessions = 50
+	cfg := srv.Config()
+	tr := cfg.HTTPClient.(*http.Client).Transport.(*http.Transport).Clone()
+	defer tr.CloseIdleConnections()
+	var dials atomic.Int32
+	together := make(chan struct{})
+	tr.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		if dials.Add(1) == sessions {
+			close(together)
+		}
+		<-together
+		return (&net.Dialer{}).DialContext(ctx, network, addr)
+	}
+	cfg.HTTPClient = &http.Client{Transport: tr}
+	client := ssmresume.NewFromConfig(cfg, func(o *ssmresume.Options) { o.AttemptTimeout = time.Minute })
 	var all sync.WaitGroup
-	for range 50 {
+	for range sessions {
 		all.Go(func() {
 			_, err := ssmresume.NewReconnector(client, sessionID, func(o *ssmresume.ReconnectorOptions) {
 				o.OnRetry = func(r ssmresume.Retry) { t.Errorf("attempt %d failed: %v", r.Attempt, r.Err) }
@@ -313,6 +334,9 @@ func TestResumeInParallel(t *testing.T) {
 		})
 	}
 	all.Wait()
+	if n := dials.Load(); n != sessions {
+		t.Errorf("%d connections for %d attempts", n, sessions)
+	}
 }
 
 // TestResumeWithDeadlines: a caller that gives each Resume little time does not
@@ -322,8 +346,8 @@ func TestResumeWithDeadlines(t *testing.T) {
 		patience          time.Duration
 		shortest, longest time.Duration
 	}{
-		"refused":   {5 * time.Second, 50 * time.Second, 51 * time.Second},
-		"swallowed": {5 * time.Second, 50 * time.Second, 51 * time.Second},
+		"refused":   {5 * time.Second, 49500 * time.Millisecond, 51 * time.Second},
+		"swallowed": {5 * time.Second, 49500 * time.Millisecond, 51 * time.Second},
 		"throttled": {200 * time.Millisecond, 5250 * time.Millisecond, 21 * time.Second}, // in windows of 1, 4 and 16 s
 	} {
 		synctest.Test(t, func(t *testing.T) {
@@ -332,7 +356,7 @@ func TestResumeWithDeadlines(t *testing.T) {
 				srv.SetRespond(first(3, ssmresumetest.Throttle()))
 			} else {
 				n.set(name)
-				time.AfterFunc(50*time.Second, func() { n.set("up") })
+				time.AfterFunc(49500*time.Millisecond, func() { n.set("up") }) // not at the end of an attempt
 			}
 			rc := ssmresume.NewReconnector(client, sessionID)
 			begin := time.Now()
@@ -354,22 +378,71 @@ func TestResumeWithDeadlines(t *testing.T) {
 	}
 }
 
+// TestResumeCutOffInAnswer: whoever has begun to answer is spared by the next
+// Resume, too, although ctx ended before there was an error.
+func TestResumeCutOffInAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv, client, _ := outage(t)
+		srv.SetRespond(func(ssmresumetest.Request) *ssmresumetest.Response { return ssmresumetest.HangBody() })
+		rc := ssmresume.NewReconnector(client, sessionID)
+		for begin := time.Now(); time.Since(begin) < 10*time.Minute; {
+			ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+			if _, err := rc.Resume(ctx); !errors.Is(err, context.DeadlineExceeded) {
+				t.Error(err)
+			}
+			cancel()
+		}
+		// A quarter of 25 s at least, after three shorter waits.
+		if n := len(srv.Requests()); n < 20 || n > 4+600*4/25 {
+			t.Errorf("%d requests in 10 minutes", n)
+		}
+	})
+}
+
 // TestResumeAfterStop: the wait before a Resume that follows an error tells that
 // error.
 func TestResumeAfterStop(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		srv, client, _ := outage(t)
-		srv.SetRespond(first(1, ssmresumetest.Fail(400, "AccessDeniedException", "not yet")))
-		var told []ssmresume.Retry
-		rc := ssmresume.NewReconnector(client, sessionID, func(o *ssmresume.ReconnectorOptions) {
-			o.OnRetry = func(r ssmresume.Retry) { told = append(told, r) }
+	for want, resp := range map[string]*ssmresumetest.Response{
+		"not yet":                           ssmresumetest.Fail(400, "AccessDeniedException", "not yet"),
+		`the answer is for session "other"`: ssmresumetest.Raw(200, nil, `{"SessionId":"other","TokenValue":"t"}`),
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			srv, client, _ := outage(t)
+			srv.SetRespond(first(1, resp))
+			var told []ssmresume.Retry
+			rc := ssmresume.NewReconnector(client, sessionID, func(o *ssmresume.ReconnectorOptions) {
+				o.OnRetry = func(r ssmresume.Retry) { told = append(told, r) }
+			})
+			if _, err := rc.Resume(t.Context()); err == nil || len(told) != 0 {
+				t.Errorf("%v, waits %v", err, told)
+			}
+			if _, err := rc.Resume(t.Context()); err != nil || len(told) != 1 || told[0].Attempt != 0 || !strings.Contains(told[0].Err.Error(), want) || told[0].Delay < 250*time.Millisecond {
+				t.Errorf("%v, waits %+v", err, told)
+			}
 		})
-		if _, err := rc.Resume(t.Context()); err == nil || len(told) != 0 {
-			t.Errorf("%v, waits %v", err, told)
+	}
+}
+
+// TestResumeClockSetBack: what is owed is waited once more at most.
+func TestResumeClockSetBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, client, _ := outage(t)
+		rc := ssmresume.NewReconnector(client, sessionID)
+		if _, err := rc.Resume(t.Context()); err != nil {
+			t.Fatal(err)
 		}
-		var denied *ssmresume.AccessDeniedError
-		if _, err := rc.Resume(t.Context()); err != nil || len(told) != 1 || told[0].Attempt != 0 || !errors.As(told[0].Err, &denied) || told[0].Delay < 250*time.Millisecond {
-			t.Errorf("%v, waits %+v", err, told)
+		ssmresume.SetClockBack(rc, 2*time.Hour)
+		begin := time.Now()
+		for time.Since(begin) < 3*time.Hour {
+			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+			_, err := rc.Resume(ctx)
+			cancel()
+			if err == nil {
+				break
+			}
+		}
+		if took := time.Since(begin); took > time.Second {
+			t.Errorf("back after %v", took)
 		}
 	})
 }
@@ -384,10 +457,12 @@ func TestKeysWithLineBreak(t *testing.T) {
 				return aws.Credentials{AccessKeyID: keys[0], SecretAccessKey: keys[1], SessionToken: keys[2], Source: "EnvConfigCredentials"}, nil
 			})
 		})
-		_, callErr := client.ResumeSession(t.Context(), input)
-		_, err := ssmresume.NewReconnector(client, sessionID).Resume(t.Context())
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		_, callErr := client.ResumeSession(ctx, input)
+		_, err := ssmresume.NewReconnector(client, sessionID).Resume(ctx)
+		cancel()
 		for _, err := range []error{callErr, err} {
-			if err == nil || !strings.Contains(err.Error(), "the provider returned") || leaks(err.Error()) {
+			if err == nil || errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "the provider returned") {
 				t.Errorf("%q: %v", keys, err)
 			}
 		}

@@ -32,7 +32,7 @@ func (s *settings) retrieve(ctx context.Context) (aws.Credentials, error) {
 	case err != nil && ctx.Err() != nil:
 		return creds, &smithy.CanceledError{Err: ctx.Err()}
 	case err != nil:
-		return creds, &providerError{err: err}
+		return creds, &providerError{err, creds.Source}
 	case !creds.HasKeys():
 		return creds, &providerError{errors.New("the provider returned empty keys"), creds.Source}
 	case hasControl(creds.AccessKeyID) || hasControl(creds.SecretAccessKey) || hasControl(creds.SessionToken):
@@ -72,7 +72,7 @@ func (s *settings) callProvider(ctx context.Context) (aws.Credentials, error) {
 // service's answer, from an answer to our request.
 type providerError struct {
 	err    error
-	source string // of keys that are no keys
+	source string // aws.Credentials.Source, where the provider told it
 }
 
 func (e *providerError) Error() string { return "get credentials: " + e.err.Error() }
