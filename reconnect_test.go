@@ -447,6 +447,19 @@ func TestResumeClockSetBack(t *testing.T) {
 	})
 }
 
+// TestProviderCutOff: what a provider says when ctx ends is that ctx ended.
+func TestProviderCutOff(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	client := ssmresume.New(ssmresume.Options{Region: "us-east-2", Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+		cancel()
+		return aws.Credentials{}, errors.New("interrupted")
+	})})
+	_, err := client.ResumeSession(ctx, input)
+	if canceled := (*smithy.CanceledError)(nil); !errors.As(err, &canceled) || !errors.Is(err, context.Canceled) {
+		t.Errorf("%v, want a CanceledError", err)
+	}
+}
+
 // TestKeysWithLineBreak, as read from a file: they make no header.
 func TestKeysWithLineBreak(t *testing.T) {
 	srv := ssmresumetest.NewServer()
