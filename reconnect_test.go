@@ -839,6 +839,20 @@ func TestResumeDay(t *testing.T) {
 	})
 }
 
+// TestResumeWithAnothersStreamURL: it would be returned where an answer holds none.
+func TestResumeWithAnothersStreamURL(t *testing.T) {
+	srv := ssmresumetest.NewServer()
+	defer srv.Close()
+	u, err := ssmresume.ParseStreamURL("wss://h/v1/data-channel/other")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = ssmresume.NewReconnector(ssmresume.NewFromConfig(srv.Config()), sessionID, func(o *ssmresume.ReconnectorOptions) { o.StreamURL = u }).Resume(t.Context())
+	if err == nil || !strings.Contains(err.Error(), `StreamURL is for session "other"`) || len(srv.Requests()) != 0 {
+		t.Errorf("%v, %d requests", err, len(srv.Requests()))
+	}
+}
+
 func TestResumeWithoutStreamURL(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv, client, _ := outage(t)
