@@ -150,7 +150,8 @@ func NewReconnector(c *Client, sessionID string, optFns ...func(*ReconnectorOpti
 // Each attempt dials a new connection; see Options.HTTPClient for clients with
 // which that is not possible. If the data channel was lost soon after the last
 // return, Resume waits first, so that a channel that opens and drops at once is
-// no hot loop; a wait counts from the last return.
+// no hot loop; a wait counts from the last return, and what is left of one when
+// ctx ends is left for the next Resume.
 //
 // When ctx ends, the error wraps ctx.Err() and the last attempt's error. One
 // call at a time: a second one at once returns an error.
