@@ -56,7 +56,6 @@ func TestResumeSession(t *testing.T) {
 					t.Errorf("output %+v", out)
 				}
 			}
-			http.DefaultTransport.(*http.Transport).CloseIdleConnections()
 		})
 	}
 }
@@ -104,7 +103,6 @@ func TestEndlessRetries(t *testing.T) {
 	if _, err := ssmresume.NewFromConfig(cfg).ResumeSession(t.Context(), input); err != nil || len(srv.Requests()) != 21 {
 		t.Errorf("%v after %d requests", err, len(srv.Requests()))
 	}
-	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
 }
 
 // TestAttemptTimeout shows on a fake clock that an attempt takes no longer than
@@ -165,7 +163,6 @@ func TestTooMuch(t *testing.T) {
 			t.Errorf("%s: %v, want %s", name, err, tc.want)
 		}
 	}
-	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
 }
 
 // TestErrorFields: what is not text is as if it were absent.
@@ -183,7 +180,6 @@ func TestErrorFields(t *testing.T) {
 			t.Errorf("%s: %v, want %s", body, err, want)
 		}
 	}
-	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
 }
 
 // TestErrorTypes goes through all documented codes: the type, whose fault it is,
@@ -256,7 +252,6 @@ func TestErrorTypes(t *testing.T) {
 	if _, err := client.ResumeSession(t.Context(), input); !errors.As(err, &gone) || gone.ErrorFault() != smithy.FaultClient || gone.ErrorCode() != "SessionTimedOut" {
 		t.Errorf("%v, fault %v", err, gone)
 	}
-	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
 }
 
 // TestRedirect shows that nothing reaches the other host, whatever the client.
@@ -302,7 +297,7 @@ func TestRedirect(t *testing.T) {
 }
 
 // deadPath forwards TCP connections to addr until kill is called. From then on
-// those that are open swallow everything; new ones are forwarded.
+// those that are open are silent; new ones are forwarded.
 type deadPath struct {
 	net.Listener
 	mu    sync.Mutex
@@ -477,7 +472,6 @@ func TestExpiredCredentialsAreRenewedOnce(t *testing.T) {
 			t.Errorf("%s: %d requests, %d invalidations", name, n, provider.invalidated)
 		}
 	}
-	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
 }
 
 // TestNewCredentialsAreFound: other keys than the rejected ones are tried, one
@@ -507,7 +501,6 @@ func TestNewCredentialsAreFound(t *testing.T) {
 			t.Errorf("another %s: %d requests, %d invalidations, want %d and %d; %v", name, n, provider.invalidated, tc.requests, tc.invalidation, err)
 		}
 	}
-	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
 }
 
 // turning is a cache that renews by itself after the first Retrieve.
@@ -599,7 +592,6 @@ func TestClockSkew(t *testing.T) {
 			t.Errorf("correction disabled: %v", err)
 		}
 	}
-	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
 }
 
 // TestClockSkewIsNotBelieved: neither from plain HTTP, nor from a cache.
@@ -770,7 +762,6 @@ func TestNoErrorLeaks(t *testing.T) {
 	if leaks(logged.String()) || !strings.Contains(logged.String(), "trying again") || !strings.Contains(logged.String(), "StreamUrl") {
 		t.Errorf("log:\n%s", logged.String())
 	}
-	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
 }
 
 // TestConcurrency mixes everything that a client shares: pool, signing keys,

@@ -14,8 +14,8 @@ import (
 	"github.com/ssmresume/ssmresume"
 )
 
-// TestConnectIsGivenUpWithoutDialer has the kernel swallow the SYNs of a transport
-// that has no dialer of its own to be bounded.
+// TestConnectIsGivenUpWithoutDialer has the kernel leave a connect unanswered, on
+// a transport that has no dialer of its own to be bounded.
 func TestConnectIsGivenUpWithoutDialer(t *testing.T) {
 	t.Parallel() // it takes the 5 s
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -62,7 +62,7 @@
 // Errors have the layers of the AWS SDK for Go, so code that looks for them or
 // for smithy.APIError works unchanged: *smithy.OperationError, then
 // *http.ResponseError of aws/transport/http where there was an answer, then one
-// of the types of this package. These embed smithy.GenericAPIError, with the Code
+// of the types of this package. These embed APIError, with the Code
 // and Message of the wire; a Code is "UnknownError" where the wire had none. Look
 // for them with errors.As:
 //

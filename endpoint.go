@@ -60,28 +60,26 @@ func isWordRune(r rune) bool {
 	return r == '_' || '0' <= r && r <= '9' || 'A' <= r && r <= 'Z' || 'a' <= r && r <= 'z'
 }
 
-// endpointURL returns the URL that the options ask for.
-func endpointURL(o Options) (*url.URL, error) {
-	fips := o.UseFIPS == aws.FIPSEndpointStateEnabled
-	dualStack := o.UseDualStack == aws.DualStackEndpointStateEnabled
-
+// endpointURL returns custom, where that is not nil, or else the Region's own
+// endpoint.
+func endpointURL(region string, custom *string, fips, dualStack bool) (*url.URL, error) {
 	// The Region is part of the host name and of the signature's scope.
 	switch {
-	case o.Region == "":
+	case region == "":
 		return nil, fmt.Errorf("no region: set Options.Region, AWS_REGION or the profile's region: %w", &aws.MissingRegionError{})
-	case !smithyhttp.ValidHostLabel(o.Region) || o.Region[0] == '-' || o.Region[len(o.Region)-1] == '-':
-		return nil, fmt.Errorf("invalid region %q: want a name such as us-east-2", o.Region)
+	case !smithyhttp.ValidHostLabel(region) || region[0] == '-' || region[len(region)-1] == '-':
+		return nil, fmt.Errorf("invalid region %q: want a name such as us-east-2", region)
 	}
-	if o.BaseEndpoint != nil {
+	if custom != nil {
 		if fips || dualStack {
 			return nil, errors.New("a custom endpoint cannot be combined with FIPS or dual-stack: drop BaseEndpoint (AWS_ENDPOINT_URL_SSM, AWS_ENDPOINT_URL, endpoint_url), UseFIPS or UseDualStack")
 		}
-		return customEndpoint(*o.BaseEndpoint)
+		return customEndpoint(*custom)
 	}
 
-	p := partitionOf(o.Region)
+	p := partitionOf(region)
 	for i := range partitions {
-		if o.Region == partitions[i].name+"-global" {
+		if region == partitions[i].name+"-global" {
 			p = &partitions[i]
 		}
 	}
@@ -97,7 +95,7 @@ func endpointURL(o Options) (*url.URL, error) {
 	if fips && (p.name != "aws-us-gov" || dualStack) {
 		service = "ssm-fips"
 	}
-	return &url.URL{Scheme: "https", Host: service + "." + o.Region + "." + suffix, Path: "/"}, nil
+	return &url.URL{Scheme: "https", Host: service + "." + region + "." + suffix, Path: "/"}, nil
 }
 
 // customEndpoint parses a BaseEndpoint. Its errors do not repeat the URL, which

@@ -13,4 +13,4 @@ func ReadJSON(text string) (kind byte, members [][3]string, rest string) {
 }
 
 // SetClockBack does to what r owes what setting the clock back does.
-func SetClockBack(r *Reconnector, d time.Duration) { r.owed.since = r.owed.since.Add(d) }
+func SetClockBack(r *Reconnector, d time.Duration) { r.pace.since = r.pace.since.Add(d) }

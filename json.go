@@ -22,8 +22,9 @@ type jsonMember struct {
 // what follows the value.
 //
 // It takes what encoding/json takes and decodes strings alike, which a fuzz test
-// holds it to. That package takes 2.7 times as long with Go 1.27, and 6 times with
-// Go 1.26 (BenchmarkJSON).
+// holds it to. It is here until go.mod says 1.27, where encoding/json/v2 does the
+// same in a few lines and within the noise: an answer takes 1.0 µs here and 1.7 by
+// encoding/json with Go 1.27, 1.2 and 6.5 with Go 1.26 (BenchmarkJSON).
 func readJSON(text string) (kind byte, members []jsonMember, rest string) {
 	r := &jsonReader{rest: text, members: make([]jsonMember, 0, 3)} // as many as the usual answer has
 	kind, _ = r.value(1)

@@ -3,45 +3,15 @@ package ssmresume
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"math/rand/v2"
-	"net"
-	"net/http"
-	"net/http/httptrace"
 	"sync"
-	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/aws/retry"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/smithy-go"
 	smithytime "github.com/aws/smithy-go/time"
-	smithyhttp "github.com/aws/smithy-go/transport/http"
-)
-
-const (
-	localMinDelay = 50 * time.Millisecond
-	// 0.25 s would bring a session back 0.2 s sooner (median) for four times the
-	// connects; 5 s saves connects that cost next to nothing, and costs a second
-	// (bench/results/sweep.csv).
-	defaultLocalMax = time.Second
-
-	answerMinDelay = time.Second
-	// In a herd of 100,000 that is throttled, 10 s would have all sessions back 4 %
-	// sooner for 1.7 times the calls, and a minute would save a quarter of them and
-	// take 9 % longer. With 10 s, 10,000 sessions would be back after 31 s, not 43 s,
-	// for 5 % more calls; but the more a service is overloaded, the more calls count
-	// (bench/results/sweep.csv).
-	defaultMaxDelay = 25 * time.Second
-
-	maxRetryAfter      = time.Minute // of what the service asks for
-	credentialsTimeout = time.Minute // an SSO login or a credential process may take a while
 )
 
 // ReconnectorOptions configure a [Reconnector]. The zero value works.
@@ -88,22 +58,13 @@ type Retry struct {
 //		err = serve(ctx, out) // dial out.StreamURL, send out.OpenMessage, run until the WebSocket drops
 //	}
 type Reconnector struct {
-	client    *Client
 	sessionID string
-	options   ReconnectorOptions
-	settings  *settings
+	onRetry   func(Retry)
+	caller    *caller // with which nothing hangs
 
 	running sync.Mutex // held by Resume; guards what follows
 	known   StreamURL  // the last one returned
-	answers int        // answers since the backoff started over
-	owed    wait       // before the next attempt, in this Resume or the next
-}
-
-// A wait counts from since, by the wall clock.
-type wait struct {
-	why   error
-	since time.Time
-	delay time.Duration
+	pace    pace
 }
 
 // NewReconnector returns a Reconnector for the session. It uses c's options,
@@ -120,13 +81,13 @@ func NewReconnector(c *Client, sessionID string, optFns ...func(*ReconnectorOpti
 	if o.MaxDelay <= 0 {
 		o.MaxDelay = defaultMaxDelay
 	}
-	s := *c.call
-	s.timeout = s.AttemptTimeout
-	if s.timeout <= 0 {
-		s.timeout = defaultAttemptTimeout
+	return &Reconnector{
+		caller:    c.caller.bounded(),
+		sessionID: sessionID,
+		onRetry:   o.OnRetry,
+		known:     o.StreamURL,
+		pace:      pace{localMax: o.LocalMaxDelay, max: o.MaxDelay},
 	}
-	s.credentialsTimeout = credentialsTimeout
-	return &Reconnector{client: c, sessionID: sessionID, options: o, settings: &s, known: o.StreamURL}
 }
 
 // Resume returns fresh connection details for the session, however long the
@@ -168,25 +129,19 @@ func (r *Reconnector) Resume(ctx context.Context) (*ResumeSessionOutput, error) 
 }
 
 func (r *Reconnector) resume(ctx context.Context) (*ResumeSessionOutput, error) {
-	in := &ResumeSessionInput{SessionID: r.sessionID}
-	if err := in.validate(); err != nil {
+	p, err := r.caller.begin(ctx, &ResumeSessionInput{SessionID: r.sessionID})
+	if err != nil {
 		return nil, err
-	}
-	if r.settings.err != nil {
-		return nil, r.settings.err
 	}
 	if u := r.known; !u.IsZero() && u.SessionID != r.sessionID {
 		return nil, fmt.Errorf("ReconnectorOptions.StreamURL is for session %q, not for %q", u.SessionID, r.sessionID)
 	}
-	r.client.warnPlainHTTP(ctx, r.settings)
-	p := newPayload(in)
 	start := time.Now()
-
+	delay := r.pace.begin()
 	var last error // of the attempts
-	delay := r.pace()
-	for attempt, failures := 0, 0; ; {
+	for attempt := 0; ; {
 		if attempt > 0 || delay > 0 {
-			r.tell(ctx, Retry{Attempt: attempt, Err: r.owed.why, Delay: delay, Elapsed: time.Since(start)})
+			r.tell(ctx, Retry{Attempt: attempt, Err: r.pace.why, Delay: delay, Elapsed: time.Since(start)})
 		}
 		if ctxErr := smithytime.SleepWithContext(ctx, delay); ctxErr != nil {
 			return nil, gaveUp(ctxErr, attempt, last)
@@ -194,15 +149,15 @@ func (r *Reconnector) resume(ctx context.Context) (*ResumeSessionOutput, error) 
 		attempt++
 		attemptStart := time.Now()
 		attemptCtx, peer := watchPeer(ctx)
-		out, err := r.client.try(attemptCtx, r.settings, freshClient(r.settings.HTTPClient).Do, p)
-		if err == nil {
+		out, err := r.caller.attempt(attemptCtx, freshClient(r.caller.http), p)
+		switch {
+		case err == nil:
 			out, err = r.accept(out)
-			r.owe(cmp.Or(err, errDropped), r.answerDelay())
+			r.pace.afterAnswer(cmp.Or(err, errDropped), 0)
 			return out, err
-		}
-		if ctx.Err() != nil {
+		case ctx.Err() != nil:
 			if peer.refused.Load() || peer.answered.Load() {
-				r.owe(err, r.answerDelay())
+				r.pace.afterAnswer(err, 0)
 			}
 			return nil, gaveUp(ctx.Err(), attempt, last)
 		}
@@ -212,65 +167,20 @@ func (r *Reconnector) resume(ctx context.Context) (*ResumeSessionOutput, error) 
 			if c := (*CredentialsError)(nil); errors.As(err, &c) {
 				err = fmt.Errorf("credentials of source %s cannot change in this process: %w", c.Source, err)
 			}
-			r.owe(err, r.answerDelay())
+			r.pace.afterAnswer(err, 0)
 			return nil, err
 		case waitForService:
-			failures = 0
-			delay = r.answerDelay() + min(retryAfterOf(err), maxRetryAfter)
+			delay = r.pace.afterAnswer(err, retryAfterOf(err))
 		case waitForNetwork:
-			delay = max(rand.N(backoff(localMinDelay, 2, failures, r.options.LocalMaxDelay))-time.Since(attemptStart), 0)
-			failures++
+			delay = r.pace.afterSilence(err, time.Since(attemptStart))
 		}
-		r.owe(err, delay)
 	}
 }
-
-// errDropped is the reason of a wait after success.
-var errDropped = errors.New("the data channel was lost soon after the session had been resumed")
-
-// owe notes a wait from now on, of which what a ctx cuts off, or what passes
-// outside Resume, is not waited twice.
-func (r *Reconnector) owe(why error, delay time.Duration) {
-	r.owed = wait{why, wallClock(), delay}
-}
-
-// pace returns how long to wait before the first attempt.
-func (r *Reconnector) pace() time.Duration {
-	now := wallClock()
-	if r.owed.since.After(now) {
-		r.owed.since = now // the clock was set back
-	}
-	passed := now.Sub(r.owed.since)
-	if passed >= r.options.MaxDelay {
-		r.answers = 0
-	}
-	return max(r.owed.delay-passed, 0)
-}
-
-// answerDelay spreads the callers that an answer has sent away together, but
-// lets none of them come back at once.
-func (r *Reconnector) answerDelay() time.Duration {
-	window := backoff(answerMinDelay, 4, r.answers, r.options.MaxDelay)
-	r.answers++
-	return window/4 + rand.N(window-window/4)
-}
-
-// backoff returns first times factor to the n, at most limit.
-func backoff(first time.Duration, factor, n int, limit time.Duration) time.Duration {
-	d := first
-	for ; n > 0 && d < limit; n-- {
-		d *= time.Duration(factor)
-	}
-	return min(d, limit)
-}
-
-// wallClock goes on while the machine sleeps, unlike the monotonic clock.
-func wallClock() time.Time { return time.Now().Round(0) }
 
 func (r *Reconnector) tell(ctx context.Context, retry Retry) {
-	r.settings.log(ctx, slog.LevelDebug, "ssmresume: waiting", slog.Int("attempt", retry.Attempt), slog.Duration("delay", retry.Delay), slog.Duration("elapsed", retry.Elapsed), slog.Any("error", retry.Err))
-	if r.options.OnRetry != nil {
-		r.options.OnRetry(retry)
+	r.caller.log(ctx, slog.LevelDebug, "ssmresume: waiting", slog.Int("attempt", retry.Attempt), slog.Duration("delay", retry.Delay), slog.Duration("elapsed", retry.Elapsed), slog.Any("error", retry.Err))
+	if r.onRetry != nil {
+		r.onRetry(retry)
 	}
 }
 
@@ -298,86 +208,4 @@ func (r *Reconnector) accept(out *ResumeSessionOutput) (*ResumeSessionOutput, er
 	}
 	r.known = out.StreamURL
 	return out, nil
-}
-
-type verdict int
-
-const (
-	stop           verdict = iota // trying again cannot help
-	waitForService                // an answer came: spare who gave it
-	waitForNetwork                // none came: trying costs nobody anything
-)
-
-// verdictOn says what an attempt's error means for the session.
-func verdictOn(err error, handshakeRefused bool) verdict {
-	var (
-		provider    *providerError
-		send        *smithyhttp.RequestSendError
-		answered    *answeredError
-		response    *awshttp.ResponseError
-		credentials *CredentialsError
-		apiErr      smithy.APIError
-	)
-	if errors.As(err, &send) {
-		if handshakeRefused || errors.As(err, &answered) {
-			return waitForService // a peer was there
-		}
-		return waitForNetwork
-	}
-	if errors.As(err, &provider) {
-		if fixedSources[provider.source] {
-			return stop
-		}
-		return waitForService
-	}
-	if !errors.As(err, &apiErr) || apiErr.ErrorCode() == unknownError || !errors.As(err, &response) || response.ServiceRequestID() == "" {
-		return waitForService // not the service's word
-	}
-	switch apiErr.(type) {
-	case *DoesNotExistError, *SessionTimedOutError, *AccessDeniedError, *SignatureError, *ValidationError:
-		return stop
-	case *ThrottlingError, *InternalServerError:
-		return waitForService
-	}
-	if errors.As(err, &credentials) {
-		if fixedSources[credentials.Source] {
-			return stop
-		}
-		return waitForService
-	}
-	if _, ok := retry.DefaultRetryableErrorCodes[apiErr.ErrorCode()]; ok {
-		return waitForService
-	}
-	if response.HTTPStatusCode() >= 400 && response.HTTPStatusCode() != http.StatusRequestTimeout {
-		return stop
-	}
-	return waitForService
-}
-
-// fixedSources are the SDK's names for credentials that stay as they are until
-// the process ends.
-var fixedSources = map[string]bool{
-	"StaticCredentials":    true, // credentials.NewStaticCredentialsProvider
-	"EnvConfigCredentials": true, // AWS_ACCESS_KEY_ID and so on
-}
-
-// peer is what an attempt has heard from whom it dialled.
-type peer struct {
-	refused  atomic.Bool // a TLS handshake failed for what the peer sent, and not for the network
-	answered atomic.Bool // an answer began
-}
-
-// watchPeer returns a ctx for one attempt.
-func watchPeer(ctx context.Context) (context.Context, *peer) {
-	var p peer
-	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GotFirstResponseByte: func() { p.answered.Store(true) },
-		TLSHandshakeDone: func(_ tls.ConnectionState, err error) {
-			var timeout net.Error
-			var errno syscall.Errno // such as a reset
-			lost := errors.Is(err, io.EOF) || errors.Is(err, context.Canceled) || errors.As(err, &errno) ||
-				errors.As(err, &timeout) && timeout.Timeout()
-			p.refused.Store(err != nil && !lost)
-		},
-	}), &p
 }

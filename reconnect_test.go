@@ -65,7 +65,7 @@ func (n *network) DialContext(ctx context.Context, network, addr string) (net.Co
 				return nil, &net.OpError{Op: "dial", Net: network, Err: ctx.Err()}
 			}
 		}
-	case "swallowed":
+	case "silent":
 		ours, theirs := net.Pipe()
 		go io.Copy(io.Discard, theirs)
 		return ours, nil
@@ -104,7 +104,7 @@ func TestOutages(t *testing.T) {
 		"refused":    {600 * time.Millisecond, 1200 * time.Millisecond},
 		"no DNS":     {600 * time.Millisecond, 1200 * time.Millisecond},
 		"unanswered": {700 * time.Millisecond, 3500 * time.Millisecond},
-		"swallowed":  {10 * time.Second, 10 * time.Second}, // an attempt is given up after 10 s
+		"silent":     {10 * time.Second, 10 * time.Second}, // an attempt is given up after 10 s
 	} {
 		t.Run(state, func(t *testing.T) {
 			var took []time.Duration
@@ -347,7 +347,7 @@ func TestResumeWithDeadlines(t *testing.T) {
 		shortest, longest time.Duration
 	}{
 		"refused":   {5 * time.Second, 49500 * time.Millisecond, 51 * time.Second},
-		"swallowed": {5 * time.Second, 49500 * time.Millisecond, 51 * time.Second},
+		"silent":    {5 * time.Second, 49500 * time.Millisecond, 51 * time.Second},
 		"throttled": {200 * time.Millisecond, 5250 * time.Millisecond, 21 * time.Second}, // in windows of 1, 4 and 16 s
 	} {
 		synctest.Test(t, func(t *testing.T) {
@@ -883,7 +883,7 @@ func TestResumeWithoutStreamURL(t *testing.T) {
 }
 
 func TestResumeContext(t *testing.T) {
-	for _, state := range []string{"up", "refused", "unanswered", "swallowed", "certificate"} {
+	for _, state := range []string{"up", "refused", "unanswered", "silent", "certificate"} {
 		t.Run(state, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				srv, client, n := outage(t)
@@ -1149,5 +1149,4 @@ func TestStreamHeaderIsVerified(t *testing.T) {
 			}
 		}
 	}
-	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
 }

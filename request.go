@@ -83,14 +83,14 @@ func newPayload(in *ResumeSessionInput) payload {
 // newRequest returns the request without its body. It is signed like this, so
 // that the signature does not cover Content-Length, which a proxy may drop;
 // the body itself is covered by its hash.
-func (s *settings) newRequest(ctx context.Context) (*http.Request, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url, nil)
+func (p payload) newRequest(ctx context.Context, url, userAgent string) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, nil)
 	if err != nil {
 		return nil, err
 	}
 	req.Header = http.Header{
 		"Content-Type": {"application/x-amz-json-1.1"},
-		"User-Agent":   {s.userAgent},
+		"User-Agent":   {userAgent},
 		"X-Amz-Target": {"AmazonSSM.ResumeSession"},
 	}
 	return req, nil

@@ -17,7 +17,7 @@ import (
 // the second address of a host: net.Dialer splits the time between them, 2 s
 // at least for each. Nor would it help much: Linux sends a SYN again each second
 // for as long. Before 6.5 it does not; 2 s would gain 0.3 s there (median, see
-// bench/results/sweep.csv).
+// study/results/sweep.csv).
 const dialTimeout = 5 * time.Second
 
 // noRedirects returns c, or a copy of it, that hands out 3xx answers instead

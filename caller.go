@@ -1,0 +1,230 @@
+package ssmresume
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"runtime"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+)
+
+const (
+	version = "0.1.0" // of this package, sent in the User-Agent header
+
+	defaultAttemptTimeout = 10 * time.Second
+)
+
+// shared is what all calls of a client share.
+type shared struct {
+	signer   signer
+	clock    clock
+	warnHTTP sync.Once
+}
+
+// A caller makes attempts to resume sessions with one set of options: a client's,
+// or those that were edited for one call.
+type caller struct {
+	*shared
+	err error // what is wrong with the options; the rest is not valid then
+
+	endpoint  *url.URL
+	custom    bool // the endpoint is Options.BaseEndpoint
+	region    string
+	userAgent string
+	http      aws.HTTPClient // as given; see pooled and freshClient
+	pooled    aws.HTTPClient // the same, refusing redirects
+	retryer   aws.RetryerV2
+	timeout   time.Duration // of an attempt; 0: none
+	keys      keys
+	skew      bool // the clock's offset counts
+	logger    *slog.Logger
+}
+
+// newCaller is run once for a client, and again only for a call that edits its
+// options.
+func newCaller(o Options, configErr error, with *shared) *caller {
+	c := &caller{
+		shared:    with,
+		custom:    o.BaseEndpoint != nil,
+		region:    o.Region,
+		userAgent: userAgent(o.AppID),
+		http:      o.HTTPClient,
+		pooled:    noRedirects(o.HTTPClient),
+		retryer:   asRetryerV2(o.Retryer),
+		timeout:   cmp.Or(o.AttemptTimeout, defaultAttemptTimeout),
+		keys:      newKeys(o.Credentials),
+		skew:      !o.DisableClockSkewCorrection,
+		logger:    o.Logger,
+	}
+	c.endpoint, c.err = endpointURL(o.Region, o.BaseEndpoint,
+		o.UseFIPS == aws.FIPSEndpointStateEnabled, o.UseDualStack == aws.DualStackEndpointStateEnabled)
+	switch {
+	case configErr != nil:
+		c.err = fmt.Errorf("aws.Config: %w", configErr)
+	case c.err != nil:
+	case o.Credentials == nil:
+		c.err = errors.New("no credentials: set Options.Credentials, or load an aws.Config that has some (aws.AnonymousCredentials sends unsigned requests)")
+	case o.HTTPClient == nil || o.Retryer == nil:
+		c.err = errors.New("HTTPClient and Retryer cannot be set to nil for one call: the client's own are already in the options")
+	}
+	return c
+}
+
+// bounded returns a caller like c with which nothing hangs.
+func (c *caller) bounded() *caller {
+	b := *c
+	if b.timeout < 0 {
+		b.timeout = defaultAttemptTimeout
+	}
+	b.keys.timeout = credentialsTimeout
+	return &b
+}
+
+// asRetryerV2 lets a Retryer without the newer method give its token anyway.
+func asRetryerV2(r aws.Retryer) aws.RetryerV2 {
+	if v2, ok := r.(aws.RetryerV2); ok {
+		return v2
+	}
+	return retryerV1{r}
+}
+
+type retryerV1 struct{ aws.Retryer }
+
+func (r retryerV1) GetAttemptToken(context.Context) (func(error) error, error) {
+	return r.GetInitialToken(), nil
+}
+
+// userAgent follows the SDK's form. AppID may hold the characters of an HTTP
+// token (RFC 9110, section 5.6.2); others become "-".
+func userAgent(appID string) string {
+	ua := "ssmresume/" + version + " ua/2.1 os/" + runtime.GOOS + " lang/go#" +
+		strings.TrimPrefix(strings.Fields(runtime.Version())[0], "go") + " md/GOARCH#" + runtime.GOARCH
+	if appID == "" {
+		return ua
+	}
+	return ua + " app/" + strings.Map(func(r rune) rune {
+		if r > ' ' && r < 0x7f && !strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r) {
+			return r
+		}
+		return '-'
+	}, appID)
+}
+
+// attempt asks once, and at once a second time where the first failed only
+// because the local clock is off or the cached credentials are no longer good.
+func (c *caller) attempt(ctx context.Context, client aws.HTTPClient, p payload) (*ResumeSessionOutput, error) {
+	creds, err := c.keys.retrieve(ctx)
+	if err != nil {
+		return nil, err
+	}
+	offset := c.clockOffset()
+	out, err := c.send(ctx, client, p, creds, offset)
+	if err == nil {
+		return out, nil
+	}
+	if isClockError(err) && (c.clockOffset()-offset).Abs() > maxClockSkew {
+		c.log(ctx, slog.LevelWarn, "ssmresume: the local clock is off, signing with the service's time", slog.Duration("offset", c.clockOffset()))
+		out, err = c.send(ctx, client, p, creds, c.clockOffset())
+	}
+	if rejected := (*CredentialsError)(nil); errors.As(err, &rejected) {
+		renewed, renewErr := c.keys.renew(ctx, creds)
+		switch {
+		case renewErr != nil:
+			return nil, fmt.Errorf("%w; for new credentials: %w", err, renewErr)
+		case !sameKeys(renewed, creds):
+			return c.send(ctx, client, p, renewed, c.clockOffset())
+		}
+	}
+	return out, err
+}
+
+// send makes one signed HTTP request and decodes the answer.
+func (c *caller) send(ctx context.Context, client aws.HTTPClient, p payload, creds aws.Credentials, offset time.Duration) (*ResumeSessionOutput, error) {
+	attemptCtx := ctx
+	if c.timeout > 0 {
+		var cancel context.CancelFunc
+		attemptCtx, cancel = context.WithTimeout(ctx, c.timeout)
+		defer cancel()
+	}
+	sendError := func(err error) error {
+		switch {
+		case ctx.Err() != nil:
+			return &smithy.CanceledError{Err: ctx.Err()}
+		case attemptCtx.Err() != nil:
+			err = fmt.Errorf("no complete answer within %v (Options.AttemptTimeout): %w", c.timeout, err)
+		}
+		return &smithyhttp.RequestSendError{Err: escapedError{err}}
+	}
+
+	req, err := p.newRequest(attemptCtx, c.endpoint.String(), c.userAgent)
+	if err != nil {
+		return nil, err
+	}
+	if !c.keys.anonymous {
+		if err := c.signer.signCall(ctx, req, p.sha256, creds, c.region, time.Now().Add(offset)); err != nil {
+			return nil, err
+		}
+	}
+	p.attach(req)
+
+	resp, err := client.Do(req)
+	if err != nil {
+		return nil, sendError(err)
+	}
+	defer resp.Body.Close()
+	c.clock.learn(resp.Header, c.trusted())
+	body, err := readBody(resp)
+	if err != nil {
+		return nil, sendError(&answeredError{resp.Header, err})
+	}
+	out, err := decodeResponse(resp, body, creds.SessionToken)
+	if refused := (*CredentialsError)(nil); errors.As(err, &refused) {
+		refused.Source = creds.Source
+	}
+	if err != nil {
+		return nil, err
+	}
+	if out.StreamURL.Host == "" && !out.StreamURL.IsZero() {
+		c.log(ctx, slog.LevelWarn, "ssmresume: the answer's StreamUrl is not one this package can parse; only DialURL is set")
+	}
+	return out, nil
+}
+
+// clockOffset is what to add to the local time before signing.
+func (c *caller) clockOffset() time.Duration {
+	if !c.skew {
+		return 0
+	}
+	return c.clock.ahead()
+}
+
+// trusted reports whether the endpoint proves who it is, or is on this machine.
+func (c *caller) trusted() bool {
+	return c.endpoint.Scheme == "https" || isLoopback(c.endpoint.Hostname())
+}
+
+// outsideAWS reports whether the caller has chosen an endpoint that is not AWS's.
+func (c *caller) outsideAWS() bool { return c.custom && !isAWSHost(c.endpoint.Hostname()) }
+
+func (c *caller) log(ctx context.Context, level slog.Level, msg string, attrs ...slog.Attr) {
+	if c.logger != nil {
+		c.logger.LogAttrs(ctx, level, msg, attrs...)
+	}
+}
+
+func (c *caller) warnPlainHTTP(ctx context.Context) {
+	if c.endpoint.Scheme == "http" && !isLoopback(c.endpoint.Hostname()) && c.logger != nil {
+		c.warnHTTP.Do(func() {
+			c.log(ctx, slog.LevelWarn, "ssmresume: the endpoint is plain http, so the session's token crosses the network unencrypted", slog.String("host", c.endpoint.Host))
+		})
+	}
+}
