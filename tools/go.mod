@@ -1,6 +1,6 @@
 module github.com/ssmresume/ssmresume/tools
 
-go 1.25.0
+go 1.26.0
 
 tool github.com/go-gremlins/gremlins/cmd/gremlins
 

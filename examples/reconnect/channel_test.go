@@ -211,7 +211,7 @@ func TestDialErrorHasNoQuery(t *testing.T) {
 
 // TestSilentDeath: nothing but a ping notices it.
 func TestSilentDeath(t *testing.T) {
-	for _, cut := range []string{blackhole, stall} {
+	for _, cut := range []string{unanswered, silent} {
 		s, client := newService(t)
 		conn, err := openChannel(t.Context(), client, resume(t, client), clientID)
 		if err != nil {

@@ -10,11 +10,11 @@
 // closes the channel, as Session Manager does about once an hour; after five the
 // network is cut. What --kind says happens to it:
 //
-//   - blackhole: connections die in silence, and new ones get no answer until
+//   - unanswered: connections die in silence, and new ones get no answer until
 //     the network is back
 //   - refused: connections are reset, new ones refused
-//   - stall: as blackhole, but connects that began in the outage stay
-//     without an answer, so that one attempt must time out (10 s)
+//   - silent: connections die in silence, and new ones are made but no byte
+//     passes on them, so that one attempt must time out (10 s)
 //   - recycle: the server closes the channel once more, the network stays
 //
 // The exit status is 0 only if every message and every echo arrived once.
@@ -113,7 +113,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	var o options
 	f := flag.NewFlagSet("reconnect", flag.ContinueOnError)
 	f.SetOutput(stderr)
-	f.StringVar(&o.kind, "kind", blackhole, "what happens to the network: blackhole, refused, stall or recycle")
+	f.StringVar(&o.kind, "kind", unanswered, "what happens to the network: unanswered, refused, silent or recycle")
 	f.DurationVar(&o.outage, "outage", 5*time.Second, "for how long")
 	f.StringVar(&o.sessionID, "session-id", "", "hold this session of Systems Manager, in place of a local one")
 	f.StringVar(&o.region, "region", "", "the session's Region, if not the configured one")
@@ -135,8 +135,8 @@ func parse(args []string, stderr io.Writer) (options, error) {
 		return o, errors.New("--kind and --outage are for the local session: a real network cannot be cut from here")
 	case remote && o.sessionID == "":
 		return o, errors.New("--region, --profile and --endpoint-url need a --session-id")
-	case o.kind != blackhole && o.kind != refused && o.kind != stall && o.kind != recycle:
-		return o, fmt.Errorf("unknown --kind %q: it is blackhole, refused, stall or recycle", o.kind)
+	case o.kind != unanswered && o.kind != refused && o.kind != silent && o.kind != recycle:
+		return o, fmt.Errorf("unknown --kind %q: it is unanswered, refused, silent or recycle", o.kind)
 	case o.outage < 0:
 		return o, fmt.Errorf("--outage %v is negative", o.outage)
 	}

@@ -66,11 +66,11 @@ func (o *output) waitFor(t *testing.T, text string, n int) {
 // network is away.
 func TestOutages(t *testing.T) {
 	for args, name := range map[string]string{
-		"--kind recycle":                   "service closes",
-		"--kind refused --outage 1s":       "refused",
-		"--kind blackhole --outage 100ms":  "blackhole",
-		"--kind blackhole --outage 2500ms": "blackhole",
-		"--kind stall --outage 2500ms":     "stall",
+		"--kind recycle":                    "service closes",
+		"--kind refused --outage 1s":        "refused",
+		"--kind unanswered --outage 100ms":  "unanswered",
+		"--kind unanswered --outage 2500ms": "unanswered",
+		"--kind silent --outage 2500ms":     "silent",
 	} {
 		t.Run(args, func(t *testing.T) {
 			t.Parallel()

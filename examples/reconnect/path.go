@@ -14,9 +14,9 @@ import (
 // The ways in which a path is cut. A connection that is up then is lost in all
 // of them: refused resets it, with the others it is silent for ever.
 const (
-	refused   = "refused"   // new connections are refused
-	blackhole = "blackhole" // new ones get no answer, but go on once the path is back, as a SYN sent again does
-	stall     = "stall"     // new ones get no answer, ever
+	refused    = "refused"    // new connections are refused
+	unanswered = "unanswered" // new ones get no answer, but go on once the path is back, as a SYN sent again does
+	silent     = "silent"     // new ones are made, but no byte passes, ever
 
 	synInterval = time.Second // Linux sends a SYN again after a second
 )
@@ -104,7 +104,7 @@ func (p *path) set(cut string) error {
 
 func (p *path) connect(near net.Conn, target string) {
 	l := &link{near: near}
-	for p.unanswered(l, target) {
+	for p.waits(l, target) {
 		select {
 		case <-time.After(synInterval):
 		case <-p.closed:
@@ -112,16 +112,16 @@ func (p *path) connect(near net.Conn, target string) {
 	}
 }
 
-// unanswered connects l with the target where the path is up, and reports
-// whether to try again.
-func (p *path) unanswered(l *link, target string) bool {
+// waits connects l with the target where the path is up, and reports whether to
+// try again.
+func (p *path) waits(l *link, target string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.links[l] = struct{}{}
 	switch {
-	case p.cut == blackhole && !isClosed(p.closed):
+	case p.cut == unanswered && !isClosed(p.closed):
 		return true
-	case p.cut == stall && !isClosed(p.closed):
+	case p.cut == silent && !isClosed(p.closed):
 		l.dead = true
 		return false
 	case p.cut == "" && !isClosed(p.closed):

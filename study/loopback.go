@@ -12,7 +12,7 @@ import (
 )
 
 // relay is a real path: it carries TCP connections on the loopback interface to a
-// server, and can be cut as a path can, but for swallowedSamePath, which needs
+// server, and can be cut as a path can, but for unansweredSamePath, which needs
 // packets to be dropped.
 type relay struct {
 	kind   outageKind
@@ -84,7 +84,7 @@ func (r *relay) carry(client *net.TCPConn) error {
 }
 
 // forward carries what the client writes. After the outage has begun, a refused
-// connection is reset as soon as something is written to it; on a swallowed one
+// connection is reset as soon as something is written to it; on a unanswered one
 // nothing happens any more.
 func (r *relay) forward(c *carried) {
 	buf := make([]byte, 4096)
@@ -110,7 +110,7 @@ func (r *relay) forward(c *carried) {
 }
 
 // cut begins the outage. What is refused is refused by the kernel, with no
-// listener; a SYN is swallowed by the kernel, with a listener whose queue is full.
+// listener; a SYN is unanswered by the kernel, with a listener whose queue is full.
 func (r *relay) cut() error {
 	r.mu.Lock()
 	for _, c := range r.carried {

@@ -7,7 +7,7 @@ import (
 	"net"
 )
 
-// canSwallow tells whether a relay can swallow packets here.
-const canSwallow = false
+// canLeaveUnanswered tells whether a relay can leave a connect unanswered here.
+const canLeaveUnanswered = false
 
 func setBacklog(*net.TCPListener, int) error { return errors.ErrUnsupported }

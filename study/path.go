@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// What Linux does below a Go program while packets are swallowed.
+// What Linux does below a Go program while packets are unanswered.
 const (
 	// transit is how long a packet takes: long enough for its sender to go on
 	// first, as on every real network, and else of no account.
@@ -41,12 +41,12 @@ const (
 	// refused: a connect gets a RST, and so does what is written to the old
 	// connection, later too: its peer has forgotten it.
 	refused outageKind = "refused"
-	// swallowed: no packet arrives, and none of the old connection's ever will:
+	// unanswered: no packet arrives, and none of the old connection's ever will:
 	// the client's address is a new one, or a NAT on the way has forgotten it.
-	swallowed outageKind = "swallowed"
-	// swallowedSamePath: no packet arrives, but the old connection lives on, and
+	unanswered outageKind = "unanswered"
+	// unansweredSamePath: no packet arrives, but the old connection lives on, and
 	// TCP's next retransmission gets through once the network is back.
-	swallowedSamePath outageKind = "swallowed, same path"
+	unansweredSamePath outageKind = "unanswered, same path"
 )
 
 type dialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
@@ -97,7 +97,7 @@ func (p *path) fate(c *pathConn) fate {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
-	case !c.old, p.kind == swallowedSamePath && !p.down:
+	case !c.old, p.kind == unansweredSamePath && !p.down:
 		return arrives
 	case p.kind == refused:
 		return reset

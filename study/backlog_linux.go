@@ -19,5 +19,5 @@ func setBacklog(l *net.TCPListener, n int) error {
 	return listenErr
 }
 
-// canSwallow tells whether a relay can swallow packets here.
-const canSwallow = true
+// canLeaveUnanswered tells whether a relay can leave a connect unanswered here.
+const canLeaveUnanswered = true

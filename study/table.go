@@ -89,8 +89,8 @@ func printLoopback(w io.Writer, p plan, cells []cell) {
 			row(lengthText(c.length)+" "+string(c.kind), c.policy.name, c.real.text(), c.fake.text(), bounds, agree)
 		}
 	})
-	if !canSwallow {
-		fmt.Fprintln(w, "  (only Linux can swallow packets on loopback without root)")
+	if !canLeaveUnanswered {
+		fmt.Fprintln(w, "  (only Linux can leave a connect unanswered on loopback without root)")
 	}
 }
 
@@ -158,7 +158,7 @@ func printSweep(w io.Writer, p plan, s sweep) {
 			row(o.value, o.text(), seconds(o.longest), fmt.Sprintf("%.1f", o.dials/sweepLength.Minutes()))
 		}
 	})
-	table(w, fmt.Sprintf("SWEEP: time for a connect, swallowed for %s (n = %d)", lengthText(sweepLength), p.repeats(sweepLength)), func(row func(...any)) {
+	table(w, fmt.Sprintf("SWEEP: time for a connect, unanswered for %s (n = %d)", lengthText(sweepLength), p.repeats(sweepLength)), func(row func(...any)) {
 		row("connect given up after", "kernel", "median / 95 %", "longest", "connects a minute")
 		for _, o := range s.dialTimeout {
 			row(o.value, kernelText(o.oldSYNs), o.text(), seconds(o.longest), fmt.Sprintf("%.1f", o.dials/sweepLength.Minutes()))

@@ -35,7 +35,7 @@ func TestLoopbackAgrees(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := map[bool]int{true: 8, false: 4}[canSwallow]; len(cells) != want {
+	if want := map[bool]int{true: 8, false: 4}[canLeaveUnanswered]; len(cells) != want {
 		t.Errorf("%d places, want %d", len(cells), want)
 	}
 	for _, c := range cells {
@@ -49,8 +49,8 @@ func TestLoopbackAgrees(t *testing.T) {
 // TestRelay shows that a relay's outage is one: a connect is refused or gets no
 // answer, an old connection is reset or silent, and both end.
 func TestRelay(t *testing.T) {
-	for _, kind := range []outageKind{refused, swallowed} {
-		if kind == swallowed && !canSwallow {
+	for _, kind := range []outageKind{refused, unanswered} {
+		if kind == unanswered && !canLeaveUnanswered {
 			continue
 		}
 		t.Run(string(kind), func(t *testing.T) {
@@ -81,7 +81,7 @@ func TestRelay(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 			defer cancel()
 			_, err = (&net.Dialer{}).DialContext(ctx, "tcp", way.addr)
-			if err == nil || timedOut(err) != (kind == swallowed) {
+			if err == nil || timedOut(err) != (kind == unanswered) {
 				t.Errorf("connect: %v", err)
 			}
 			if kind == refused {
@@ -113,8 +113,8 @@ func TestPath(t *testing.T) {
 		err     error
 	}{
 		"refused":      {refused, false, 0, syscall.ECONNREFUSED},
-		"no answer":    {swallowed, false, 131 * time.Second, syscall.ETIMEDOUT},
-		"older kernel": {swallowed, true, 127 * time.Second, syscall.ETIMEDOUT},
+		"no answer":    {unanswered, false, 131 * time.Second, syscall.ETIMEDOUT},
+		"older kernel": {unanswered, true, 127 * time.Second, syscall.ETIMEDOUT},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			way := newPath(tc.kind, nil)
@@ -139,10 +139,10 @@ func TestPath(t *testing.T) {
 		err  error
 	}{
 		"reset":                 {refused, time.Minute, 0, syscall.ECONNRESET},
-		"gone":                  {swallowed, time.Minute, 924600 * time.Millisecond, syscall.ETIMEDOUT},
-		"same path, short":      {swallowedSamePath, time.Second, 1400 * time.Millisecond, nil},
-		"same path, a minute":   {swallowedSamePath, time.Minute, 102200 * time.Millisecond, nil},
-		"same path, 20 minutes": {swallowedSamePath, 20 * time.Minute, 924600 * time.Millisecond, syscall.ETIMEDOUT},
+		"gone":                  {unanswered, time.Minute, 924600 * time.Millisecond, syscall.ETIMEDOUT},
+		"same path, short":      {unansweredSamePath, time.Second, 1400 * time.Millisecond, nil},
+		"same path, a minute":   {unansweredSamePath, time.Minute, 102200 * time.Millisecond, nil},
+		"same path, 20 minutes": {unansweredSamePath, 20 * time.Minute, 924600 * time.Millisecond, syscall.ETIMEDOUT},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			ours, theirs := net.Pipe()
@@ -225,7 +225,7 @@ func TestSignatureOutlived(t *testing.T) {
 			return refusal
 		}
 	}
-	res := trial{away: 301 * time.Second, idle: time.Second}.onFakeClock(t, setting{kind: swallowedSamePath, policy: p}, patience)
+	res := trial{away: 301 * time.Second, idle: time.Second}.onFakeClock(t, setting{kind: unansweredSamePath, policy: p}, patience)
 	var apiErr smithy.APIError
 	if res.outcome != lost || !errors.As(refusal, &apiErr) || apiErr.ErrorCode() != "InvalidSignatureException" {
 		t.Errorf("%s: %v", res.outcome, refusal)

@@ -136,7 +136,7 @@ func sweepCSV(s sweep) content {
 			one("LocalMaxDelay", "refused for "+lengthText(sweepLength), o)
 		}
 		for _, o := range s.dialTimeout {
-			one("connect timeout", "swallowed for "+lengthText(sweepLength)+", "+kernelText(o.oldSYNs), o)
+			one("connect timeout", "unanswered for "+lengthText(sweepLength)+", "+kernelText(o.oldSYNs), o)
 		}
 	})
 }

@@ -1,9 +1,9 @@
-// Command outage studies how Systems Manager sessions come back after an outage
+// Command study shows how Systems Manager sessions come back after an outage
 // of the network, and after a fault that hits many sessions at once: with this
 // library's Reconnector, with the AWS SDK called once, with the SDK in a careful
 // loop, and with the session-manager-plugin's policy.
 //
-//	go run ./outage [-short] [-seed n] [-out dir]
+//	go run . [-short] [-seed n] [-out dir]
 //
 // It prints tables, and writes the figures as CSV and plots as SVG.
 //
@@ -40,7 +40,7 @@ func main() {
 		func(string, string) (bool, error) { return true, nil },
 		[]testing.InternalTest{{Name: "outage", F: func(t *testing.T) {
 			if err := study(t, p, os.Stdout, *out); err != nil {
-				fmt.Fprintln(os.Stderr, "outage:", err)
+				fmt.Fprintln(os.Stderr, "study:", err)
 				os.Exit(1)
 			}
 			os.Exit(0)

@@ -51,7 +51,7 @@ func (p plan) runSweep(t *testing.T) sweep {
 			return
 		}
 		d := &s.dialTimeout[i-len(s.localMaxDelay)]
-		d.stats = p.fakes(t, setting{kind: swallowed, policy: dialling(d.value), oldSYNs: d.oldSYNs}, sweepLength)
+		d.stats = p.fakes(t, setting{kind: unanswered, policy: dialling(d.value), oldSYNs: d.oldSYNs}, sweepLength)
 	})
 	return s
 }

@@ -110,9 +110,9 @@ func outagePlot(p plan, cells []cell) content {
 func outagePanel(p plan, cells []cell, kind outageKind) (*plot.Plot, error) {
 	panel := newPlot()
 	panel.Title.Text = map[outageKind]string{
-		refused:           "refused",
-		swallowed:         "swallowed, old connection dead",
-		swallowedSamePath: "swallowed, old connection alive",
+		refused:            "refused",
+		unanswered:         "unanswered, old connection dead",
+		unansweredSamePath: "unanswered, old connection alive",
 	}[kind]
 	panel.X.Scale, panel.Y.Scale = plot.LogScale{}, plot.LogScale{}
 	var ticks plot.ConstantTicks
