@@ -281,7 +281,7 @@ func TestRedirect(t *testing.T) {
 			}
 			ctx, cancel := context.WithCancel(t.Context())
 			rc := ssmresume.NewReconnector(c, sessionID, func(o *ssmresume.ReconnectorOptions) {
-				o.OnRetry = func(ssmresume.Retry) { cancel() }
+				o.OnWait = func(ssmresume.Wait) { cancel() }
 			})
 			if _, err := rc.Resume(ctx); !errors.As(err, &respErr) || respErr.HTTPStatusCode() != status {
 				t.Errorf("%s, %d: Resume: %v", name, status, err)
@@ -408,7 +408,7 @@ func TestDeadConnection(t *testing.T) {
 				t.Errorf("after the pooled connection died: %v", err)
 			}
 			rc := ssmresume.NewReconnector(client, sessionID, func(o *ssmresume.ReconnectorOptions) {
-				o.OnRetry = func(r ssmresume.Retry) { t.Errorf("Resume waits: %v", r) }
+				o.OnWait = func(r ssmresume.Wait) { t.Errorf("Resume waits: %v", r) }
 			})
 			if _, err := rc.Resume(t.Context()); err != nil {
 				t.Errorf("Resume: %v", err)

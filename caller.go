@@ -36,34 +36,36 @@ type caller struct {
 	*shared
 	err error // what is wrong with the options; the rest is not valid then
 
-	endpoint  *url.URL
-	custom    bool // the endpoint is Options.BaseEndpoint
-	region    string
-	userAgent string
-	http      aws.HTTPClient // as given; see pooled and freshClient
-	pooled    aws.HTTPClient // the same, refusing redirects
-	retryer   aws.RetryerV2
-	timeout   time.Duration // of an attempt; 0: none
-	keys      keys
-	skew      bool // the clock's offset counts
-	logger    *slog.Logger
+	endpoint   *url.URL
+	custom     bool // the endpoint is Options.BaseEndpoint
+	region     string
+	streamHost string // in place of a StreamURL's own; empty: none
+	userAgent  string
+	http       aws.HTTPClient // as given; see pooled and freshClient
+	pooled     aws.HTTPClient // the same, refusing redirects
+	retryer    aws.RetryerV2
+	timeout    time.Duration // of an attempt; below 0: none
+	keys       keys
+	skew       bool // the clock's offset counts
+	logger     *slog.Logger
 }
 
 // newCaller is run once for a client, and again only for a call that edits its
 // options.
 func newCaller(o Options, configErr error, with *shared) *caller {
 	c := &caller{
-		shared:    with,
-		custom:    o.BaseEndpoint != nil,
-		region:    o.Region,
-		userAgent: userAgent(o.AppID),
-		http:      o.HTTPClient,
-		pooled:    noRedirects(o.HTTPClient),
-		retryer:   asRetryerV2(o.Retryer),
-		timeout:   cmp.Or(o.AttemptTimeout, defaultAttemptTimeout),
-		keys:      newKeys(o.Credentials),
-		skew:      !o.DisableClockSkewCorrection,
-		logger:    o.Logger,
+		shared:     with,
+		custom:     o.BaseEndpoint != nil,
+		region:     o.Region,
+		streamHost: o.StreamHost,
+		userAgent:  userAgent(o.AppID),
+		http:       o.HTTPClient,
+		pooled:     noRedirects(o.HTTPClient),
+		retryer:    asRetryerV2(o.Retryer),
+		timeout:    cmp.Or(o.AttemptTimeout, defaultAttemptTimeout),
+		keys:       newKeys(o.Credentials),
+		skew:       !o.DisableClockSkewCorrection,
+		logger:     o.Logger,
 	}
 	c.endpoint, c.err = endpointURL(o.Region, o.BaseEndpoint,
 		o.UseFIPS == aws.FIPSEndpointStateEnabled, o.UseDualStack == aws.DualStackEndpointStateEnabled)
@@ -75,6 +77,8 @@ func newCaller(o Options, configErr error, with *shared) *caller {
 		c.err = errors.New("no credentials: set Options.Credentials, or load an aws.Config that has some (aws.AnonymousCredentials sends unsigned requests)")
 	case o.HTTPClient == nil || o.Retryer == nil:
 		c.err = errors.New("HTTPClient and Retryer cannot be set to nil for one call: the client's own are already in the options")
+	case o.StreamHost != "" && !validHost(&url.URL{Host: o.StreamHost}):
+		c.err = errors.New("invalid StreamHost: want a host, or host:port, without a scheme")
 	}
 	return c
 }
@@ -193,10 +197,22 @@ func (c *caller) send(ctx context.Context, client aws.HTTPClient, p payload, cre
 	if err != nil {
 		return nil, err
 	}
+	out.StreamURL = c.place(out.StreamURL)
 	if out.StreamURL.Host == "" && !out.StreamURL.IsZero() {
 		c.log(ctx, slog.LevelWarn, "ssmresume: the answer's StreamUrl is not one this package can parse; only DialURL is set")
 	}
 	return out, nil
+}
+
+// place puts Options.StreamHost into u.
+func (c *caller) place(u StreamURL) StreamURL {
+	if c.streamHost == "" || u.Host == "" || u.Presigned {
+		return u
+	}
+	if moved, err := u.withHost(c.streamHost); err == nil {
+		return moved
+	}
+	return u // ws:// to an AWS host: it stays where a test endpoint put it
 }
 
 // clockOffset is what to add to the local time before signing.

@@ -92,6 +92,16 @@ type Options struct {
 	// AppID is added to the User-Agent header, to tell programs apart in logs.
 	AppID string
 
+	// StreamHost is the host, or host:port, of an interface VPC endpoint for
+	// ssmmessages without private DNS, such as
+	// "vpce-0a1b-2c3d.ssmmessages.us-east-2.vpce.amazonaws.com". It is put in place
+	// of the host into the StreamURL of every answer and of
+	// [ReconnectorOptions.First], and HandshakeHeader signs for it, whatever host
+	// it is. Partition and Region stay those of the URL that the service sent. A
+	// presigned URL stays as it is, since its signature is for its host. Empty
+	// means the service's host.
+	StreamHost string
+
 	// Logger gets a record of each retry (level Debug) and of what is odd but
 	// not an error (level Warn). It never gets a secret. Nil means silence.
 	Logger *slog.Logger

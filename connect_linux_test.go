@@ -49,7 +49,7 @@ func TestConnectIsGivenUpWithoutDialer(t *testing.T) {
 		HTTPClient:     &http.Client{Transport: &http.Transport{}},
 		AttemptTimeout: time.Minute,
 	}), sessionID, func(o *ssmresume.ReconnectorOptions) {
-		o.OnRetry = func(r ssmresume.Retry) {
+		o.OnWait = func(r ssmresume.Wait) {
 			first = r.Err
 			cancel()
 		}

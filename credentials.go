@@ -74,8 +74,10 @@ func (k keys) ask(ctx context.Context) (aws.Credentials, error) {
 
 // renew returns other credentials than the rejected ones where the provider
 // has some. The SDK's cache hands out what it has until its expiry time, so it
-// is told once to forget it.
+// is told once to forget it. What ReloadCredentials made is told by ctx, which
+// reaches it through a cache.
 func (k keys) renew(ctx context.Context, rejected aws.Credentials) (aws.Credentials, error) {
+	ctx = context.WithValue(ctx, rejectedKey{}, rejected)
 	creds, err := k.retrieve(ctx)
 	if err != nil || !sameKeys(creds, rejected) {
 		return creds, err

@@ -17,11 +17,14 @@
 // A session kept alive, [Reconnector]: it repeats the call until the session is
 // back or gone for good, however long the network is away.
 //
-//	rc := ssmresume.NewReconnector(client, id) // once per session
+//	rc := ssmresume.NewReconnector(client, id, func(o *ssmresume.ReconnectorOptions) { // once per session
+//		o.First = first // what StartSession answered, if it has just been started
+//		o.OnWait = func(w ssmresume.Wait) { log.Print(w.Err) }
+//	})
 //	for {
 //		out, err := rc.Resume(ctx)
 //		if err != nil {
-//			return err // the session is gone, trying again cannot help, or ctx ended
+//			return err // errors.Is(err, ErrSessionGone), trying again cannot help, or ctx ended
 //		}
 //		err = serve(ctx, out) // dial, open, run until the WebSocket drops
 //	}
@@ -39,7 +42,7 @@
 // The package does not open the WebSocket, but it makes what opening needs. With
 // github.com/coder/websocket, from examples/reconnect/channel.go:
 //
-//	header, err := client.StreamHeader(ctx, out.StreamURL)
+//	header, err := client.HandshakeHeader(ctx, out.StreamURL)
 //	if err != nil {
 //		return nil, err
 //	}
@@ -67,7 +70,7 @@
 // for them with errors.As:
 //
 //   - [DoesNotExistError] and [SessionTimedOutError]: the session is gone,
-//     start a new one.
+//     start a new one. errors.Is finds [ErrSessionGone] in both.
 //   - [AccessDeniedError]: IAM refuses, a person must act.
 //   - [CredentialsError]: fetch new credentials. The call has already tried.
 //   - [SignatureError]: the clock or the secret key is wrong.
@@ -83,8 +86,8 @@
 //
 // Whoever holds a session's token holds the session. No value of this package
 // prints a secret, in whatever way it is printed or encoded. The ways out have
-// names: [Token.Reveal], [StreamURL.DialURL], [Client.StreamHeader] and
-// [ResumeSessionOutput.OpenMessage].
+// names: [Token.Reveal], [StreamURL.DialURL], [Client.HandshakeHeader],
+// [ResumeSessionOutput.OpenMessage] and [ResumeSessionOutput.SecretJSON].
 //
 // # Limits
 //

@@ -1,6 +1,7 @@
 package ssmresume
 
 import (
+	"errors"
 	"net/http"
 	"strconv"
 	"strings"
@@ -18,16 +19,26 @@ type APIError struct{ smithy.GenericAPIError }
 // Error returns code and message, with control characters escaped.
 func (e *APIError) Error() string { return printable(e.Code + ": " + e.Message) }
 
+// ErrSessionGone is what errors.Is finds in an error that says that the session
+// has ended, in whichever of two ways the service said so: a [DoesNotExistError]
+// or a [SessionTimedOutError]. Trying again will not help: start a new session.
+var ErrSessionGone = errors.New("ssmresume: the session is gone")
+
 // DoesNotExistError reports that no session with this ID can be resumed (wire
-// code DoesNotExistException). Trying again will not help: start a new session.
+// code DoesNotExistException). It is an [ErrSessionGone].
 type DoesNotExistError struct{ APIError }
 
+// Is reports whether target is ErrSessionGone.
+func (e *DoesNotExistError) Is(target error) bool { return target == ErrSessionGone }
+
 // SessionTimedOutError reports that the service answered without a token: the
-// session has ended. Trying again will not help: start a new session. AWS does
-// not document when it answers so and when with a [DoesNotExistError]; the AWS
-// SDKs report this answer as a success. The code is "SessionTimedOut", which is
-// none of the service's.
+// session has ended. It is an [ErrSessionGone]. AWS does not document when it
+// answers so and when with a [DoesNotExistError]; the AWS SDKs report this answer
+// as a success. The code is "SessionTimedOut", which is none of the service's.
 type SessionTimedOutError struct{ APIError }
+
+// Is reports whether target is ErrSessionGone.
+func (e *SessionTimedOutError) Is(target error) bool { return target == ErrSessionGone }
 
 // AccessDeniedError reports that the caller's IAM policies, or the state of the
 // AWS account, do not allow the call (wire codes AccessDeniedException,

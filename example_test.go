@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/ssmresume/ssmresume"
 	"github.com/ssmresume/ssmresume/ssmresumetest"
 )
@@ -33,13 +34,9 @@ func ExampleClient_ResumeSession_errors() {
 
 	client := ssmresume.NewFromConfig(srv.Config())
 	_, err := client.ResumeSession(context.Background(), &ssmresume.ResumeSessionInput{SessionID: "ana-0a1b"})
-	var (
-		gone     *ssmresume.DoesNotExistError
-		timedOut *ssmresume.SessionTimedOutError
-		denied   *ssmresume.AccessDeniedError
-	)
+	var denied *ssmresume.AccessDeniedError
 	switch {
-	case errors.As(err, &gone), errors.As(err, &timedOut):
+	case errors.Is(err, ssmresume.ErrSessionGone):
 		fmt.Println("start a new session")
 	case errors.As(err, &denied):
 		fmt.Println("ask for ssm:ResumeSession:", denied.Message)
@@ -118,13 +115,11 @@ func ExampleReconnector() {
 	ctx := context.Background()
 	client := ssmresume.NewFromConfig(srv.Config())
 	rc := ssmresume.NewReconnector(client, "ana-0a1b", func(o *ssmresume.ReconnectorOptions) {
-		o.OnRetry = func(r ssmresume.Retry) { fmt.Println(r.Err) }
+		o.OnWait = func(w ssmresume.Wait) { fmt.Println(w.Err) }
 	})
 	for {
 		out, err := rc.Resume(ctx)
-		var gone *ssmresume.DoesNotExistError
-		var timedOut *ssmresume.SessionTimedOutError
-		if errors.As(err, &gone) || errors.As(err, &timedOut) {
+		if errors.Is(err, ssmresume.ErrSessionGone) {
 			fmt.Println("the session is gone")
 			return
 		}
@@ -135,11 +130,11 @@ func ExampleReconnector() {
 	}
 	// Output:
 	// data channel of ana-0a1b
-	// the data channel was lost soon after the session had been resumed
+	// ssmresume: the data channel was lost soon after the session had been resumed
 	// the session is gone
 }
 
-func ExampleClient_StreamHeader() {
+func ExampleClient_HandshakeHeader() {
 	srv := ssmresumetest.NewServer()
 	defer srv.Close()
 
@@ -149,7 +144,7 @@ func ExampleClient_StreamHeader() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	header, err := client.StreamHeader(ctx, out.StreamURL)
+	header, err := client.HandshakeHeader(ctx, out.StreamURL)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -161,4 +156,52 @@ func ExampleClient_StreamHeader() {
 	scope := strings.Split(header.Get("Authorization"), "/")[2:4]
 	fmt.Println(scope, len(message) > len(out.TokenValue.Reveal()))
 	// Output: [us-east-2 ssmmessages] true
+}
+
+// A program that has started the session has its first data channel already: the
+// loop is the same.
+func ExampleNewOutput() {
+	srv := ssmresumetest.NewServer()
+	defer srv.Close()
+
+	// What StartSession has answered.
+	sessionID, tokenValue := "ana-0a1b", "AAEAAVbTGsaOnyvc"
+	streamURL := "wss://ssmmessages.us-east-2.amazonaws.com/v1/data-channel/ana-0a1b?role=publish_subscribe"
+	first, err := ssmresume.NewOutput(sessionID, tokenValue, streamURL)
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	client := ssmresume.NewFromConfig(srv.Config())
+	rc := ssmresume.NewReconnector(client, sessionID, func(o *ssmresume.ReconnectorOptions) { o.First = first })
+	for range 2 {
+		out, err := rc.Resume(context.Background())
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println("the first token:", out.TokenValue.Equal(first.TokenValue), "calls:", len(srv.Requests()))
+	}
+	// Output:
+	// the first token: true calls: 0
+	// the first token: false calls: 1
+}
+
+func ExampleReloadCredentials() {
+	srv := ssmresumetest.NewServer()
+	defer srv.Close()
+
+	cfg := srv.Config()
+	cfg.Credentials = ssmresume.ReloadCredentials(func(context.Context) (aws.CredentialsProvider, error) {
+		fmt.Println("loading")
+		return srv.Config().Credentials, nil // a real program calls config.LoadDefaultConfig(ctx)
+	})
+	client := ssmresume.NewFromConfig(cfg)
+	for range 2 {
+		_, err := client.ResumeSession(context.Background(), &ssmresume.ResumeSessionInput{SessionID: "ana-0a1b"})
+		fmt.Println(err)
+	}
+	// Output:
+	// loading
+	// <nil>
+	// <nil>
 }

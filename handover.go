@@ -1,6 +1,8 @@
 package ssmresume
 
 import (
+	"bytes"
+	"cmp"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
@@ -30,6 +32,32 @@ func (o *ResumeSessionOutput) OpenMessage(clientID string) ([]byte, error) {
 	return json.Marshal(struct {
 		MessageSchemaVersion, RequestId, TokenValue, ClientId, ClientVersion string
 	}{"1.0", requestID, o.TokenValue.Reveal(), clientID, clientVersion})
+}
+
+// SecretJSON returns the JSON document that the AWS CLI prints for a session and
+// hands to session-manager-plugin: an object of SessionId, TokenValue and
+// StreamUrl. It holds the token and so is a secret: hand it to another program in
+// its environment or on its standard input. (json.Marshal of the output gives
+// neither secret nor these names.) It is an error if one of the three is missing.
+func (o *ResumeSessionOutput) SecretJSON() ([]byte, error) {
+	document := struct{ SessionId, TokenValue, StreamUrl string }{
+		cmp.Or(o.SessionID, o.StreamURL.SessionID), o.TokenValue.Reveal(), o.StreamURL.DialURL(),
+	}
+	switch {
+	case document.SessionId == "":
+		return nil, errors.New("ssmresume: the output holds no session ID")
+	case document.TokenValue == "":
+		return nil, errors.New("ssmresume: the output holds no token")
+	case document.StreamUrl == "":
+		return nil, errors.New("ssmresume: the output holds no stream URL")
+	}
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false) // as the CLI prints it
+	if err := enc.Encode(document); err != nil {
+		return nil, fmt.Errorf("ssmresume: %w", err)
+	}
+	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), nil
 }
 
 // isUUID reports whether s has the form of RFC 9562, section 4.

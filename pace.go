@@ -7,19 +7,19 @@ import (
 )
 
 const (
-	localMinDelay = 50 * time.Millisecond
+	minNetworkWait = 50 * time.Millisecond
 	// 0.25 s would bring a session back 0.2 s sooner (median) for four times the
 	// connects; 5 s saves connects that cost next to nothing, and costs a second
 	// (study/results/sweep.csv).
-	defaultLocalMax = time.Second
+	defaultMaxNetworkWait = time.Second
 
-	answerMinDelay = time.Second
+	minServiceWait = time.Second
 	// In a herd of 100,000 that is throttled, 10 s would have all sessions back 4 %
 	// sooner for 1.7 times the calls, and a minute would save a quarter of them and
 	// take 9 % longer. With 10 s, 10,000 sessions would be back after 31 s, not 43 s,
 	// for 5 % more calls; but the more a service is overloaded, the more calls count
 	// (study/results/sweep.csv).
-	defaultMaxDelay = 25 * time.Second
+	defaultMaxServiceWait = 25 * time.Second
 
 	maxRetryAfter = time.Minute // of what the service asks for
 )
@@ -28,19 +28,23 @@ const (
 // outlives Resume: what a ctx cuts off is still owed, and what passes outside
 // Resume is not waited twice.
 type pace struct {
-	localMax, max time.Duration
+	maxNetwork, maxService time.Duration
 
 	answers  int // since the backoff started over
 	failures int // of the network, in a row
 
 	// The wait that is owed.
-	why   error
-	since time.Time // by the wall clock
-	delay time.Duration
+	why     error
+	since   time.Time // by the wall clock
+	delay   time.Duration
+	endable bool // by ReconnectorOptions.Wake
 }
 
-// errDropped is the reason of a wait after success.
-var errDropped = errors.New("the data channel was lost soon after the session had been resumed")
+// ErrChannelDropped is [Wait].Err where an attempt is put off because the data
+// channel was lost within MaxServiceWait of the last Resume. Now and then that
+// happens to anybody. If it goes on, whoever dials the channel is at fault, or
+// another client resumes the same session.
+var ErrChannelDropped = errors.New("ssmresume: the data channel was lost soon after the session had been resumed")
 
 // begin returns what is left of the wait that an earlier Resume owes.
 func (p *pace) begin() time.Duration {
@@ -50,7 +54,7 @@ func (p *pace) begin() time.Duration {
 		p.since = now // the clock was set back
 	}
 	passed := now.Sub(p.since)
-	if passed >= p.max {
+	if passed >= p.maxService {
 		p.answers = 0
 	}
 	return max(p.delay-passed, 0)
@@ -59,24 +63,35 @@ func (p *pace) begin() time.Duration {
 // afterAnswer spreads the callers that an answer has sent away together, but
 // lets none of them come back at once, nor before the time it asked for.
 func (p *pace) afterAnswer(why error, asked time.Duration) time.Duration {
-	window := backoff(answerMinDelay, 4, p.answers, p.max)
+	window := backoff(minServiceWait, 4, p.answers, p.maxService)
 	p.answers++
 	p.failures = 0
-	return p.owe(why, window/4+rand.N(window-window/4)+min(asked, maxRetryAfter))
+	return p.owe(why, window/4+rand.N(window-window/4)+min(asked, maxRetryAfter), false)
+}
+
+// afterBadKeys waits as after an answer, since there was one, of the service or
+// of a provider. But somebody may say that there are new keys.
+func (p *pace) afterBadKeys(why error) time.Duration {
+	delay := p.afterAnswer(why, 0)
+	p.endable = true
+	return delay
 }
 
 // afterSilence counts from the start of the attempt: polling one's own network
 // costs nobody anything.
 func (p *pace) afterSilence(why error, took time.Duration) time.Duration {
-	window := backoff(localMinDelay, 2, p.failures, p.localMax)
+	window := backoff(minNetworkWait, 2, p.failures, p.maxNetwork)
 	p.failures++
-	return p.owe(why, max(rand.N(window)-took, 0))
+	return p.owe(why, max(rand.N(window)-took, 0), true)
 }
 
-func (p *pace) owe(why error, delay time.Duration) time.Duration {
-	p.why, p.since, p.delay = why, wallClock(), delay
+func (p *pace) owe(why error, delay time.Duration, endable bool) time.Duration {
+	p.why, p.since, p.delay, p.endable = why, wallClock(), delay, endable
 	return delay
 }
+
+// end says that nothing is owed any more.
+func (p *pace) end() { p.delay = 0 }
 
 // backoff returns first times factor to the n, at most limit.
 func backoff(first time.Duration, factor, n int, limit time.Duration) time.Duration {

@@ -11,37 +11,48 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/smithy-go"
-	smithytime "github.com/aws/smithy-go/time"
 )
 
 // ReconnectorOptions configure a [Reconnector]. The zero value works.
 type ReconnectorOptions struct {
-	// StreamURL is the URL of the data channel in use. It is returned again where
-	// an answer holds none. Zero if it is not known.
-	StreamURL StreamURL
+	// First is what the session has already: what StartSession answered (see
+	// [NewOutput]), or an earlier answer that is still good. The first Resume
+	// returns it without a call, so that the loop need not know a new session from
+	// a lost one. Nil means that the first Resume calls. A First of another
+	// session, or without token or StreamURL, is an error of Resume.
+	First *ResumeSessionOutput
 
-	// LocalMaxDelay is the longest wait after a failure that never reached the
+	// MaxNetworkWait is the longest wait after a failure that never reached the
 	// service: waits are random between 0 and a bound that doubles from 50 ms up
-	// to LocalMaxDelay, and count from the start of the attempt, so that one that
+	// to MaxNetworkWait, and count from the start of the attempt, so that one that
 	// timed out is tried again at once. Zero or below means 1 s.
-	LocalMaxDelay time.Duration
+	MaxNetworkWait time.Duration
 
-	// MaxDelay is the longest wait after an answer: waits are random in the upper
-	// three quarters of a window that grows fourfold from 1 s up to MaxDelay, plus
-	// what the answer's Retry-After asks for, 60 s at most. Zero or below means
-	// 25 s.
-	MaxDelay time.Duration
+	// MaxServiceWait is the longest wait after an answer: waits are random in the
+	// upper three quarters of a window that grows fourfold from 1 s up to
+	// MaxServiceWait, plus what the answer's Retry-After asks for, 60 s at most.
+	// Zero or below means 25 s.
+	MaxServiceWait time.Duration
 
-	// OnRetry is told of each wait, and of the failed attempt before it, on the
-	// goroutine of Resume. Nil is fine.
-	OnRetry func(Retry)
+	// OnWait is told of each wait before it begins, and of the failed attempt
+	// before it, on the goroutine of Resume. Nil is fine.
+	OnWait func(Wait)
+
+	// Wake ends a wait for the network or for credentials at once: send on it
+	// when an interface came up, somebody has logged in, or the user has pressed
+	// a key. It does not end a wait that spares the service. Sent while there is
+	// no wait to end, a value is received by the next one: give the channel a
+	// buffer of 1, and send in a select with a default. One Reconnector receives
+	// each value, so make one channel for each. Nil is fine; after a close all is
+	// as with nil.
+	Wake <-chan struct{}
 }
 
-// Retry describes one wait of [Reconnector.Resume], which may be of no length.
-type Retry struct {
+// Wait describes one wait of [Reconnector.Resume], which may be of no length.
+type Wait struct {
 	Attempt int           // attempts made since Resume was called; 0 before the first
 	Err     error         // why there is a wait; it holds no secret
-	Delay   time.Duration // how long the wait is
+	Delay   time.Duration // how long it is, unless Wake or ctx ends it
 	Elapsed time.Duration // since Resume was called
 }
 
@@ -49,22 +60,27 @@ type Retry struct {
 // as long as the service still has the session. Make it once per session,
 // outside the loop that dials, since it remembers when it last succeeded:
 //
-//	rc := ssmresume.NewReconnector(client, sessionID)
+//	rc := ssmresume.NewReconnector(client, sessionID, func(o *ssmresume.ReconnectorOptions) {
+//		o.First = first // what StartSession answered, if it has just been started
+//		o.OnWait = func(w ssmresume.Wait) { log.Print(w.Err) }
+//	})
 //	for {
 //		out, err := rc.Resume(ctx)
 //		if err != nil {
-//			return err // the session is gone, trying again cannot help, or ctx ended
+//			return err // errors.Is(err, ErrSessionGone), trying again cannot help, or ctx ended
 //		}
 //		err = serve(ctx, out) // dial out.StreamURL, send out.OpenMessage, run until the WebSocket drops
 //	}
 type Reconnector struct {
 	sessionID string
-	onRetry   func(Retry)
+	onWait    func(Wait)
 	caller    *caller // with which nothing hangs
 
-	running sync.Mutex // held by Resume; guards what follows
-	known   StreamURL  // the last one returned
+	running sync.Mutex           // held by Resume; guards what follows
+	first   *ResumeSessionOutput // not yet returned
+	known   StreamURL            // the last one returned
 	pace    pace
+	wake    <-chan struct{}
 }
 
 // NewReconnector returns a Reconnector for the session. It uses c's options,
@@ -75,26 +91,31 @@ func NewReconnector(c *Client, sessionID string, optFns ...func(*ReconnectorOpti
 	for _, fn := range optFns {
 		fn(&o)
 	}
-	if o.LocalMaxDelay <= 0 {
-		o.LocalMaxDelay = defaultLocalMax
+	if o.MaxNetworkWait <= 0 {
+		o.MaxNetworkWait = defaultMaxNetworkWait
 	}
-	if o.MaxDelay <= 0 {
-		o.MaxDelay = defaultMaxDelay
+	if o.MaxServiceWait <= 0 {
+		o.MaxServiceWait = defaultMaxServiceWait
 	}
-	return &Reconnector{
-		caller:    c.caller.bounded(),
+	r := &Reconnector{
 		sessionID: sessionID,
-		onRetry:   o.OnRetry,
-		known:     o.StreamURL,
-		pace:      pace{localMax: o.LocalMaxDelay, max: o.MaxDelay},
+		onWait:    o.OnWait,
+		caller:    c.caller.bounded(),
+		pace:      pace{maxNetwork: o.MaxNetworkWait, maxService: o.MaxServiceWait},
+		wake:      o.Wake,
 	}
+	if o.First != nil {
+		first := *o.First // the caller may change it
+		r.first = &first
+	}
+	return r
 }
 
 // Resume returns fresh connection details for the session, however long the
-// network is away. It returns an error only if trying again cannot help or ctx
-// has ended:
+// network is away; the first time it returns ReconnectorOptions.First, if that is
+// set. It returns an error only if trying again cannot help or ctx has ended:
 //
-//   - the session is gone ([DoesNotExistError], [SessionTimedOutError]),
+//   - the session is gone ([ErrSessionGone]),
 //   - IAM, the signature or the request is refused ([AccessDeniedError],
 //     [SignatureError], [ValidationError], any other code with a status of 4xx
 //     but 408 and 429, or one that the SDK retries),
@@ -133,18 +154,18 @@ func (r *Reconnector) resume(ctx context.Context) (*ResumeSessionOutput, error) 
 	if err != nil {
 		return nil, err
 	}
-	if u := r.known; !u.IsZero() && u.SessionID != r.sessionID {
-		return nil, fmt.Errorf("ReconnectorOptions.StreamURL is for session %q, not for %q", u.SessionID, r.sessionID)
-	}
 	start := time.Now()
 	delay := r.pace.begin()
 	var last error // of the attempts
 	for attempt := 0; ; {
 		if attempt > 0 || delay > 0 {
-			r.tell(ctx, Retry{Attempt: attempt, Err: r.pace.why, Delay: delay, Elapsed: time.Since(start)})
+			r.tell(ctx, Wait{Attempt: attempt, Err: r.pace.why, Delay: delay, Elapsed: time.Since(start)})
 		}
-		if ctxErr := smithytime.SleepWithContext(ctx, delay); ctxErr != nil {
+		if ctxErr := r.sleep(ctx, delay); ctxErr != nil {
 			return nil, gaveUp(ctxErr, attempt, last)
+		}
+		if r.first != nil {
+			return r.takeFirst()
 		}
 		attempt++
 		attemptStart := time.Now()
@@ -152,8 +173,8 @@ func (r *Reconnector) resume(ctx context.Context) (*ResumeSessionOutput, error) 
 		out, err := r.caller.attempt(attemptCtx, freshClient(r.caller.http), p)
 		switch {
 		case err == nil:
-			out, err = r.accept(out)
-			r.pace.afterAnswer(cmp.Or(err, errDropped), 0)
+			out, err = r.accept(out, "the answer")
+			r.pace.afterAnswer(cmp.Or(err, ErrChannelDropped), 0)
 			return out, err
 		case ctx.Err() != nil:
 			if peer.refused.Load() || peer.answered.Load() {
@@ -171,17 +192,63 @@ func (r *Reconnector) resume(ctx context.Context) (*ResumeSessionOutput, error) 
 			return nil, err
 		case waitForService:
 			delay = r.pace.afterAnswer(err, retryAfterOf(err))
+		case waitForKeys:
+			delay = r.pace.afterBadKeys(err)
 		case waitForNetwork:
 			delay = r.pace.afterSilence(err, time.Since(attemptStart))
 		}
 	}
 }
 
-func (r *Reconnector) tell(ctx context.Context, retry Retry) {
-	r.caller.log(ctx, slog.LevelDebug, "ssmresume: waiting", slog.Int("attempt", retry.Attempt), slog.Duration("delay", retry.Delay), slog.Duration("elapsed", retry.Elapsed), slog.Any("error", retry.Err))
-	if r.onRetry != nil {
-		r.onRetry(retry)
+func (r *Reconnector) tell(ctx context.Context, w Wait) {
+	r.caller.log(ctx, slog.LevelDebug, "ssmresume: waiting", slog.Int("attempt", w.Attempt), slog.Duration("delay", w.Delay), slog.Duration("elapsed", w.Elapsed), slog.Any("error", w.Err))
+	if r.onWait != nil {
+		r.onWait(w)
 	}
+}
+
+// sleep returns ctx's error if that ends before the wait does.
+func (r *Reconnector) sleep(ctx context.Context, delay time.Duration) error {
+	if ctx.Err() != nil || delay <= 0 {
+		return ctx.Err()
+	}
+	timer := time.NewTimer(delay)
+	defer timer.Stop()
+	for {
+		var wake <-chan struct{}
+		if r.pace.endable {
+			wake = r.wake
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-timer.C:
+			return nil
+		case _, open := <-wake:
+			if open {
+				r.pace.end()
+				return nil
+			}
+			r.wake = nil // else a closed channel would end every wait
+		}
+	}
+}
+
+// takeFirst returns ReconnectorOptions.First, once.
+func (r *Reconnector) takeFirst() (*ResumeSessionOutput, error) {
+	const what = "ReconnectorOptions.First"
+	if r.first.TokenValue.IsZero() || r.first.StreamURL.IsZero() {
+		return nil, errors.New(what + " holds no token, or no StreamURL")
+	}
+	out := *r.first
+	out.StreamURL = r.caller.place(out.StreamURL)
+	accepted, err := r.accept(&out, what)
+	if err != nil {
+		return nil, err
+	}
+	r.first = nil
+	r.pace.afterAnswer(ErrChannelDropped, 0)
+	return accepted, nil
 }
 
 // gaveUp has a last error if an attempt has failed before ctx ended.
@@ -192,19 +259,19 @@ func gaveUp(ctxErr error, attempts int, last error) error {
 	return &aws.RequestCanceledError{Err: fmt.Errorf("%w after %d attempts; last error: %w", ctxErr, attempts, last)}
 }
 
-// accept returns the answer if it is for this session: never attach a terminal
-// to somebody else's.
-func (r *Reconnector) accept(out *ResumeSessionOutput) (*ResumeSessionOutput, error) {
+// accept returns out if it is for this session: never attach a terminal to
+// somebody else's.
+func (r *Reconnector) accept(out *ResumeSessionOutput, what string) (*ResumeSessionOutput, error) {
 	u := out.StreamURL
 	switch {
 	case out.SessionID != "" && out.SessionID != r.sessionID:
-		return nil, fmt.Errorf("the answer is for session %q, not for %q", out.SessionID, r.sessionID)
+		return nil, fmt.Errorf("%s is for session %q, not for %q", what, out.SessionID, r.sessionID)
 	case u.IsZero():
 		out.StreamURL = r.known
 	case u.Host == "":
-		return nil, errors.New("the answer's StreamUrl cannot be parsed")
+		return nil, fmt.Errorf("%s's StreamUrl cannot be parsed", what)
 	case u.SessionID != r.sessionID:
-		return nil, fmt.Errorf("the answer's StreamUrl is for session %q, not for %q", u.SessionID, r.sessionID)
+		return nil, fmt.Errorf("%s's StreamUrl is for session %q, not for %q", what, u.SessionID, r.sessionID)
 	}
 	r.known = out.StreamURL
 	return out, nil

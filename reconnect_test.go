@@ -121,7 +121,7 @@ func TestOutages(t *testing.T) {
 						back := time.Now().Add(away)
 						time.AfterFunc(away, func() { n.set("up") })
 						rc := ssmresume.NewReconnector(client, sessionID, func(o *ssmresume.ReconnectorOptions) {
-							o.OnRetry = func(r ssmresume.Retry) {
+							o.OnWait = func(r ssmresume.Wait) {
 								if r.Delay > time.Second {
 									t.Errorf("waits %v for %v", r.Delay, r.Err)
 								}
@@ -181,9 +181,9 @@ func TestInTheWay(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				srv, client, _ := outage(t)
 				srv.SetRespond(first(5, resp))
-				var told []ssmresume.Retry
+				var told []ssmresume.Wait
 				rc := ssmresume.NewReconnector(client, sessionID, func(o *ssmresume.ReconnectorOptions) {
-					o.OnRetry = func(r ssmresume.Retry) { told = append(told, r) }
+					o.OnWait = func(r ssmresume.Wait) { told = append(told, r) }
 				})
 				if _, err := rc.Resume(t.Context()); err != nil {
 					t.Fatal(err)
@@ -216,7 +216,7 @@ func TestSwitchingProtocols(t *testing.T) {
 		}
 		waits := 0
 		rc := ssmresume.NewReconnector(client, sessionID, func(o *ssmresume.ReconnectorOptions) {
-			o.OnRetry = func(ssmresume.Retry) {
+			o.OnWait = func(ssmresume.Wait) {
 				if waits++; waits == 3 {
 					n.set("up")
 				}
@@ -245,9 +245,9 @@ func TestResumeSparesWhoAnswered(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			srv, client, _ := outage(t)
 			srv.SetRespond(first(1, tc.resp))
-			var told []ssmresume.Retry
+			var told []ssmresume.Wait
 			_, err := ssmresume.NewReconnector(client, sessionID, func(o *ssmresume.ReconnectorOptions) {
-				o.OnRetry = func(r ssmresume.Retry) { told = append(told, r) }
+				o.OnWait = func(r ssmresume.Wait) { told = append(told, r) }
 			}).Resume(t.Context())
 			if err != nil || len(told) != 1 || told[0].Delay < tc.shortest || told[0].Delay > tc.shortest+time.Second {
 				t.Errorf("%s: %v, waits %+v, want one from %v", name, err, told, tc.shortest)
@@ -279,12 +279,12 @@ func TestProxyRefuses(t *testing.T) {
 		},
 	}
 	client := ssmresume.New(ssmresume.Options{Region: "us-east-2", Credentials: credentials("id", "secret", ""), HTTPClient: &http.Client{Transport: tr}})
-	var told ssmresume.Retry
+	var told ssmresume.Wait
 	for i, want := range []error{errors.New("the hook's own"), nil} {
 		hookErr = want
 		ctx, cancel := context.WithCancel(t.Context())
 		_, err := ssmresume.NewReconnector(client, sessionID, func(o *ssmresume.ReconnectorOptions) {
-			o.OnRetry = func(r ssmresume.Retry) {
+			o.OnWait = func(r ssmresume.Wait) {
 				told = r
 				cancel()
 			}
@@ -326,7 +326,7 @@ func TestResumeInParallel(t *testing.T) {
 	for range sessions {
 		all.Go(func() {
 			_, err := ssmresume.NewReconnector(client, sessionID, func(o *ssmresume.ReconnectorOptions) {
-				o.OnRetry = func(r ssmresume.Retry) { t.Errorf("attempt %d failed: %v", r.Attempt, r.Err) }
+				o.OnWait = func(r ssmresume.Wait) { t.Errorf("attempt %d failed: %v", r.Attempt, r.Err) }
 			}).Resume(t.Context())
 			if err != nil {
 				t.Error(err)
@@ -409,9 +409,9 @@ func TestResumeAfterStop(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			srv, client, _ := outage(t)
 			srv.SetRespond(first(1, resp))
-			var told []ssmresume.Retry
+			var told []ssmresume.Wait
 			rc := ssmresume.NewReconnector(client, sessionID, func(o *ssmresume.ReconnectorOptions) {
-				o.OnRetry = func(r ssmresume.Retry) { told = append(told, r) }
+				o.OnWait = func(r ssmresume.Wait) { told = append(told, r) }
 			})
 			if _, err := rc.Resume(t.Context()); err == nil || len(told) != 0 {
 				t.Errorf("%v, waits %v", err, told)
@@ -533,18 +533,18 @@ func TestResumeBadOptions(t *testing.T) {
 func TestResumeCredentials(t *testing.T) {
 	old := aws.Credentials{AccessKeyID: "ASIAOLD", SecretAccessKey: "old", SessionToken: "oldtoken"}
 	good := aws.Credentials{AccessKeyID: "ASIANEW", SecretAccessKey: "new", SessionToken: "newtoken"}
-	start := func(t *testing.T, provider aws.CredentialsProvider, onRetry func(ssmresume.Retry)) (*ssmresumetest.Server, *ssmresume.Reconnector) {
+	start := func(t *testing.T, provider aws.CredentialsProvider, onRetry func(ssmresume.Wait)) (*ssmresumetest.Server, *ssmresume.Reconnector) {
 		srv := ssmresumetest.NewPipeServer()
 		t.Cleanup(srv.Close)
 		srv.SetCredentials(good, old)
 		srv.ExpireCredentials(old.AccessKeyID)
 		cfg := srv.Config()
 		cfg.Credentials = provider
-		return srv, ssmresume.NewReconnector(ssmresume.NewFromConfig(cfg), sessionID, func(o *ssmresume.ReconnectorOptions) { o.OnRetry = onRetry })
+		return srv, ssmresume.NewReconnector(ssmresume.NewFromConfig(cfg), sessionID, func(o *ssmresume.ReconnectorOptions) { o.OnWait = onRetry })
 	}
 	t.Run("cached, expired", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			srv, rc := start(t, &cache{current: old, next: good}, func(r ssmresume.Retry) { t.Errorf("waits: %v", r) })
+			srv, rc := start(t, &cache{current: old, next: good}, func(r ssmresume.Wait) { t.Errorf("waits: %v", r) })
 			if _, err := rc.Resume(t.Context()); err != nil || len(srv.Requests()) != 2 {
 				t.Errorf("%v, %d requests, want 2", err, len(srv.Requests()))
 			}
@@ -573,8 +573,8 @@ func TestResumeCredentials(t *testing.T) {
 				}
 				return good, nil
 			})
-			var last ssmresume.Retry
-			_, rc := start(t, provider, func(r ssmresume.Retry) { last = r })
+			var last ssmresume.Wait
+			_, rc := start(t, provider, func(r ssmresume.Wait) { last = r })
 			if _, err := rc.Resume(t.Context()); err != nil {
 				t.Error(err)
 			}
@@ -608,8 +608,8 @@ func TestResumeCredentials(t *testing.T) {
 				}
 				return good, nil
 			})
-			var waits []ssmresume.Retry
-			_, rc := start(t, provider, func(r ssmresume.Retry) { waits = append(waits, r) })
+			var waits []ssmresume.Wait
+			_, rc := start(t, provider, func(r ssmresume.Wait) { waits = append(waits, r) })
 			begin := time.Now()
 			_, err := rc.Resume(t.Context())
 			if took := time.Since(begin); err != nil || len(waits) != 1 || took < time.Minute || took > time.Minute+time.Second {
@@ -676,7 +676,7 @@ func TestResumeWindows(t *testing.T) {
 			busy.Header.Set("Retry-After", "7")
 			srv.SetRespond(first(int32(len(windows)), busy))
 			rc := ssmresume.NewReconnector(client, sessionID, func(o *ssmresume.ReconnectorOptions) {
-				o.OnRetry = func(r ssmresume.Retry) {
+				o.OnWait = func(r ssmresume.Wait) {
 					i := r.Attempt - 1
 					part := float64(r.Delay-retryAfter) / float64(windows[i])
 					shortest[i], longest[i] = min(shortest[i], part), max(longest[i], part)
@@ -711,7 +711,7 @@ func TestResumeRetryAfterIsBounded(t *testing.T) {
 }
 
 // TestResumePaceCountsFromReturn: the time that the channel lived is part of the
-// wait, and a channel that lived as long as MaxDelay has the backoff start over.
+// wait, and a channel that lived as long as MaxServiceWait has the backoff start over.
 func TestResumePaceCountsFromReturn(t *testing.T) {
 	for range 50 {
 		synctest.Test(t, func(t *testing.T) {
@@ -785,10 +785,10 @@ func TestResumeTLS(t *testing.T) {
 		"closed":    {strings.Replace(closed.URL, "http:", "https:", 1), closed.Client(), 0, 50 * time.Millisecond},
 	} {
 		ctx, cancel := context.WithCancel(t.Context())
-		var told ssmresume.Retry
+		var told ssmresume.Wait
 		client := ssmresume.New(ssmresume.Options{Region: "us-east-2", Credentials: credentials("id", "secret", ""), BaseEndpoint: &tc.url, HTTPClient: tc.client})
 		_, err := ssmresume.NewReconnector(client, sessionID, func(o *ssmresume.ReconnectorOptions) {
-			o.OnRetry = func(r ssmresume.Retry) {
+			o.OnWait = func(r ssmresume.Wait) {
 				told = r
 				cancel()
 			}
@@ -808,7 +808,7 @@ func TestConnectIsGivenUp(t *testing.T) {
 		defer cancel()
 		var at []time.Duration
 		_, err := ssmresume.NewReconnector(client, sessionID, func(o *ssmresume.ReconnectorOptions) {
-			o.OnRetry = func(r ssmresume.Retry) { at = append(at, r.Elapsed) }
+			o.OnWait = func(r ssmresume.Wait) { at = append(at, r.Elapsed) }
 		}).Resume(ctx)
 		if want := []time.Duration{5 * time.Second, 10 * time.Second, 15 * time.Second}; err == nil || !slices.Equal(at, want) {
 			t.Errorf("gave up after %v, want %v; %v", at, want, err)
@@ -822,7 +822,7 @@ func TestResumeDay(t *testing.T) {
 		srv, client, _ := outage(t)
 		srv.AddSession(sessionID)
 		rc := ssmresume.NewReconnector(client, sessionID, func(o *ssmresume.ReconnectorOptions) {
-			o.OnRetry = func(r ssmresume.Retry) { t.Errorf("waits: %v", r) }
+			o.OnWait = func(r ssmresume.Wait) { t.Errorf("waits: %v", r) }
 		})
 		urls := map[string]bool{}
 		for range 24 {
@@ -839,45 +839,27 @@ func TestResumeDay(t *testing.T) {
 	})
 }
 
-// TestResumeWithAnothersStreamURL: it would be returned where an answer holds none.
-func TestResumeWithAnothersStreamURL(t *testing.T) {
-	srv := ssmresumetest.NewServer()
-	defer srv.Close()
-	u, err := ssmresume.ParseStreamURL("wss://h/v1/data-channel/other")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = ssmresume.NewReconnector(ssmresume.NewFromConfig(srv.Config()), sessionID, func(o *ssmresume.ReconnectorOptions) { o.StreamURL = u }).Resume(t.Context())
-	if err == nil || !strings.Contains(err.Error(), `StreamURL is for session "other"`) || len(srv.Requests()) != 0 {
-		t.Errorf("%v, %d requests", err, len(srv.Requests()))
-	}
-}
-
+// TestResumeWithoutStreamURL: where an answer holds none, the last one counts.
 func TestResumeWithoutStreamURL(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv, client, _ := outage(t)
-		srv.SetRespond(func(ssmresumetest.Request) *ssmresumetest.Response {
-			return ssmresumetest.Raw(200, nil, `{"TokenValue":"t"}`)
-		})
-		known, err := ssmresume.ParseStreamURL("wss://h/v1/data-channel/" + sessionID)
-		if err != nil {
-			t.Fatal(err)
-		}
-		rc := ssmresume.NewReconnector(client, sessionID, func(o *ssmresume.ReconnectorOptions) { o.StreamURL = known })
-		if out, err := rc.Resume(t.Context()); err != nil || !out.StreamURL.Equal(known) {
-			t.Errorf("%v, %v, want the URL in use", out, err)
-		}
-		srv.SetRespond(nil)
-		out, err := rc.Resume(t.Context())
-		if err != nil || out.StreamURL.Equal(known) {
-			t.Fatal(out, err)
-		}
-		newer := out.StreamURL
-		srv.SetRespond(func(ssmresumetest.Request) *ssmresumetest.Response {
-			return ssmresumetest.Raw(200, nil, `{"TokenValue":"t","StreamUrl":null}`)
-		})
-		if out, err := rc.Resume(t.Context()); err != nil || !out.StreamURL.Equal(newer) {
-			t.Errorf("%v, %v, want the last one", out, err)
+		rc := ssmresume.NewReconnector(client, sessionID)
+		var last ssmresume.StreamURL
+		for i, body := range []string{"", `{"TokenValue":"t"}`, "", `{"TokenValue":"t","StreamUrl":null}`, `{"TokenValue":"t","StreamUrl":""}`} {
+			srv.SetRespond(func(ssmresumetest.Request) *ssmresumetest.Response {
+				if body == "" {
+					return nil
+				}
+				return ssmresumetest.Raw(200, nil, body)
+			})
+			out, err := rc.Resume(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if same := out.StreamURL.Equal(last); same != (body != "") {
+				t.Errorf("answer %d: the last URL %v, want %v", i, same, body != "")
+			}
+			last = out.StreamURL
 		}
 	})
 }
@@ -984,7 +966,7 @@ func TestThousandOutages(t *testing.T) {
 	defer srv.Close()
 	client := ssmresume.New(ssmresume.Options{Region: "us-east-2", BaseEndpoint: &srv.URL, Credentials: credentials("id", "secret", "")})
 	rc := ssmresume.NewReconnector(client, sessionID, func(o *ssmresume.ReconnectorOptions) {
-		o.MaxDelay, o.LocalMaxDelay = time.Nanosecond, time.Nanosecond
+		o.MaxServiceWait, o.MaxNetworkWait = time.Nanosecond, time.Nanosecond
 	})
 	measure := func() (goroutines int, heap uint64) {
 		for open.Load() > 0 {
@@ -1050,7 +1032,7 @@ func TestSecondAddress(t *testing.T) {
 	})
 }
 
-func TestStreamHeader(t *testing.T) {
+func TestHandshakeHeader(t *testing.T) {
 	const (
 		inAWS   = "wss://ssmmessages.eu-west-1.amazonaws.com/v1/data-channel/a@b?role=publish_subscribe&cell-number=A+b/c=="
 		outside = "wss://example.com/v1/data-channel/s"
@@ -1079,7 +1061,7 @@ func TestStreamHeader(t *testing.T) {
 			t.Fatal(name, err)
 		}
 		client := ssmresume.New(ssmresume.Options{Region: "us-east-2", BaseEndpoint: tc.endpoint, Credentials: credentials("id", "secret", secretToken), HTTPClient: noIO(t)})
-		h, err := client.StreamHeader(t.Context(), u)
+		h, err := client.HandshakeHeader(t.Context(), u)
 		if tc.err != "" {
 			if err == nil || !strings.Contains(err.Error(), tc.err) || strings.Contains(err.Error(), "cell-number") {
 				t.Errorf("%s: %v, want %s", name, err, tc.err)
@@ -1094,14 +1076,14 @@ func TestStreamHeader(t *testing.T) {
 		}
 	}
 	client := ssmresume.New(ssmresume.Options{Region: "us-east-2", Credentials: credentials("id", "secret", "")})
-	if _, err := client.StreamHeader(t.Context(), ssmresume.StreamURL{}); err == nil {
+	if _, err := client.HandshakeHeader(t.Context(), ssmresume.StreamURL{}); err == nil {
 		t.Error("the zero URL was signed")
 	}
 }
 
-// TestStreamHeaderIsVerified by the test endpoint's own SigV4 code, over the
+// TestHandshakeHeaderIsVerified by the test endpoint's own SigV4 code, over the
 // bytes that arrive.
-func TestStreamHeaderIsVerified(t *testing.T) {
+func TestHandshakeHeaderIsVerified(t *testing.T) {
 	srv := ssmresumetest.NewServer()
 	defer srv.Close()
 	var verified error
@@ -1129,7 +1111,7 @@ func TestStreamHeaderIsVerified(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			header, err := client.StreamHeader(t.Context(), out.StreamURL)
+			header, err := client.HandshakeHeader(t.Context(), out.StreamURL)
 			if err != nil {
 				t.Fatal(err)
 			}

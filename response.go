@@ -32,6 +32,28 @@ type ResumeSessionOutput struct {
 	RequestID string
 }
 
+// NewOutput returns an output with what another call has answered for a session:
+// the SessionId, TokenValue and StreamUrl of StartSession, or of the session in
+// the answer of ECS ExecuteCommand. It is for [ReconnectorOptions.First]. All
+// three are required; it is an error if streamURL is none that [ParseStreamURL]
+// accepts, or another session's. The errors do not repeat the secrets.
+func NewOutput(sessionID, tokenValue, streamURL string) (*ResumeSessionOutput, error) {
+	switch {
+	case sessionID == "":
+		return nil, errors.New("ssmresume: NewOutput: the session ID is empty")
+	case tokenValue == "":
+		return nil, errors.New("ssmresume: NewOutput: the token is empty")
+	}
+	u, err := ParseStreamURL(streamURL)
+	if err != nil {
+		return nil, err
+	}
+	if u.SessionID != sessionID {
+		return nil, fmt.Errorf("ssmresume: NewOutput: the stream URL is for session %q, not for %q", u.SessionID, sessionID)
+	}
+	return &ResumeSessionOutput{SessionID: sessionID, TokenValue: NewToken(tokenValue), StreamURL: u}, nil
+}
+
 // readBody reads at most one byte more than maxBody, which marks the body as
 // too long.
 func readBody(resp *http.Response) ([]byte, error) {

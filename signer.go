@@ -49,7 +49,7 @@ func (s signer) signHandshake(ctx context.Context, u StreamURL, creds aws.Creden
 	return req.Header, nil
 }
 
-// StreamHeader returns the headers that sign the WebSocket handshake with the
+// HandshakeHeader returns the headers that sign the WebSocket handshake with the
 // data channel: Authorization, X-Amz-Date and, with temporary credentials,
 // X-Amz-Security-Token. Session Manager's own client sends them from version
 // 1.2.764.0 on. For a presigned URL, and with aws.AnonymousCredentials, the
@@ -60,10 +60,10 @@ func (s signer) signHandshake(ctx context.Context, u StreamURL, creds aws.Creden
 // sends the headers, which are secrets, to wherever it is pointed. The caller
 // needs ssmmessages:OpenDataChannel.
 //
-// StreamHeader refuses a host outside AWS, so that the headers reach AWS only,
-// unless the client's own endpoint is a custom one outside AWS, as in a test. To
-// dial a PrivateLink name, put it into the URL and parse that again first.
-func (c *Client) StreamHeader(ctx context.Context, u StreamURL) (http.Header, error) {
+// HandshakeHeader refuses a host outside AWS, so that the headers reach AWS only,
+// unless it is Options.StreamHost, or the client's own endpoint is a custom one
+// outside AWS, as in a test.
+func (c *Client) HandshakeHeader(ctx context.Context, u StreamURL) (http.Header, error) {
 	h, err := c.caller.handshakeHeader(ctx, u)
 	if err != nil {
 		return nil, fmt.Errorf("ssmresume: sign the data channel's handshake: %w", err)
@@ -79,7 +79,7 @@ func (c *caller) handshakeHeader(ctx context.Context, u StreamURL) (http.Header,
 		return nil, errors.New("the stream URL is empty, or not one that ParseStreamURL accepts")
 	case u.Presigned || c.keys.anonymous:
 		return http.Header{}, nil
-	case u.Partition == "" && !c.outsideAWS():
+	case u.Partition == "" && u.Host != c.streamHost && !c.outsideAWS():
 		return nil, fmt.Errorf("host %q is not one of AWS's: it must not get the credentials", u.Host)
 	}
 	if err := checkQuery(u); err != nil {

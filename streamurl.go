@@ -27,7 +27,7 @@ const (
 //
 // Compare with Equal or go-cmp: reflect.DeepEqual of two equal URLs is false.
 type StreamURL struct {
-	Partition string // "aws", "aws-cn", ...; empty if Host is in no AWS partition
+	Partition string // "aws", "aws-cn", ...; empty if Host is in no AWS partition and not Options.StreamHost
 	Region    string // such as "us-east-2"; empty likewise
 	Host      string // host, or host:port
 	SessionID string // unescaped
@@ -86,6 +86,19 @@ func ParseStreamURL(raw string) (StreamURL, error) {
 		Presigned: presigned,
 		raw:       func() string { return raw },
 	}, nil
+}
+
+// withHost returns u with another host, but with the partition and Region that
+// the service named: they are what a signature is made for.
+func (u StreamURL) withHost(host string) (StreamURL, error) {
+	scheme, rest, _ := strings.Cut(u.DialURL(), "://")
+	_, path, _ := strings.Cut(rest, "/")
+	moved, err := ParseStreamURL(scheme + "://" + host + "/" + path)
+	if err != nil {
+		return StreamURL{}, err
+	}
+	moved.Partition, moved.Region = u.Partition, u.Region
+	return moved, nil
 }
 
 // dataChannelSession returns the session ID in an escaped path

@@ -22,7 +22,8 @@ type verdict int
 const (
 	stop           verdict = iota // trying again cannot help
 	waitForService                // an answer came: spare who gave it
-	waitForNetwork                // none came: trying costs nobody anything
+	waitForKeys                   // somebody must renew them
+	waitForNetwork                // no answer came: trying costs nobody anything
 )
 
 // verdictOn says what an attempt's error means for the session.
@@ -39,7 +40,7 @@ func verdictOn(err error, handshakeRefused bool) verdict {
 		if fixedSources[source] {
 			return stop
 		}
-		return waitForService // somebody logs in again
+		return waitForKeys // somebody logs in again
 	}
 	switch {
 	case errors.As(err, &send) && !handshakeRefused && !errors.As(err, &answered):
@@ -69,10 +70,12 @@ func verdictOn(err error, handshakeRefused bool) verdict {
 	return stop // any other code of the service: it has refused
 }
 
+const staticSource = "StaticCredentials"
+
 // fixedSources are the SDK's names for credentials that stay as they are until
 // the process ends.
 var fixedSources = map[string]bool{
-	"StaticCredentials":    true, // credentials.NewStaticCredentialsProvider
+	staticSource:           true, // credentials.NewStaticCredentialsProvider
 	"EnvConfigCredentials": true, // AWS_ACCESS_KEY_ID and so on
 }
 

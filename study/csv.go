@@ -126,14 +126,14 @@ func herdCurveCSV(herds []herd) content {
 
 func sweepCSV(s sweep) content {
 	return csvOf([]string{"option", "value_s", "setting", "trials", "calls_per_session", "half_s", "p99_s", "all_s", "median_s", "p95_s", "longest_s", "mean_connects"}, func(row func(...any)) {
-		for _, h := range s.maxDelay {
-			row("MaxDelay", h.maxDelay, fmt.Sprintf("herd of %d, median run", h.sessions), modelRuns, h.callsEach(), h.csvAt(0.5), h.csvAt(0.99), h.csvAt(1), "", "", "", "")
+		for _, h := range s.maxServiceWait {
+			row("MaxServiceWait", h.maxServiceWait, fmt.Sprintf("herd of %d, median run", h.sessions), modelRuns, h.callsEach(), h.csvAt(0.5), h.csvAt(0.99), h.csvAt(1), "", "", "", "")
 		}
 		one := func(option, setting string, o sweepOutage) {
 			row(option, o.value, setting, o.n, "", "", "", "", o.median, o.p95, o.longest, o.dials)
 		}
-		for _, o := range s.localMaxDelay {
-			one("LocalMaxDelay", "refused for "+lengthText(sweepLength), o)
+		for _, o := range s.maxNetworkWait {
+			one("MaxNetworkWait", "refused for "+lengthText(sweepLength), o)
 		}
 		for _, o := range s.dialTimeout {
 			one("connect timeout", "unanswered for "+lengthText(sweepLength)+", "+kernelText(o.oldSYNs), o)

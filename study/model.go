@@ -18,16 +18,16 @@ type waits func() (wait time.Duration, goOn bool)
 func upTo(r *rand.Rand, d time.Duration) time.Duration { return time.Duration(r.Int64N(int64(d))) }
 
 // reconnectorModel is answerDelay in reconnect.go.
-func reconnectorModel(maxDelay time.Duration) func(*rand.Rand) waits {
+func reconnectorModel(maxServiceWait time.Duration) func(*rand.Rand) waits {
 	const defaultMaxDelay, first, factor = 25 * time.Second, time.Second, 4
-	if maxDelay == 0 {
-		maxDelay = defaultMaxDelay
+	if maxServiceWait == 0 {
+		maxServiceWait = defaultMaxDelay
 	}
 	return func(r *rand.Rand) waits {
-		window := min(first, maxDelay)
+		window := min(first, maxServiceWait)
 		return func() (time.Duration, bool) {
 			wait := window/4 + upTo(r, window-window/4)
-			window = min(factor*window, maxDelay)
+			window = min(factor*window, maxServiceWait)
 			return wait, true
 		}
 	}

@@ -36,7 +36,7 @@ type policy struct {
 }
 
 // reconnector is this library's Reconnector. Zero means its default.
-func reconnector(maxDelay, localMaxDelay time.Duration) policy {
+func reconnector(maxServiceWait, maxNetworkWait time.Duration) policy {
 	return policy{
 		name: ours,
 		client: func(dial dialFunc) aws.HTTPClient {
@@ -45,7 +45,7 @@ func reconnector(maxDelay, localMaxDelay time.Duration) policy {
 		start: func(cfg aws.Config) (one, resume call) {
 			client := ssmresume.NewFromConfig(cfg)
 			rc := ssmresume.NewReconnector(client, sessionID, func(o *ssmresume.ReconnectorOptions) {
-				o.MaxDelay, o.LocalMaxDelay = maxDelay, localMaxDelay
+				o.MaxServiceWait, o.MaxNetworkWait = maxServiceWait, maxNetworkWait
 			})
 			return func(ctx context.Context) error {
 					_, err := client.ResumeSession(ctx, &ssmresume.ResumeSessionInput{SessionID: sessionID})
@@ -55,7 +55,7 @@ func reconnector(maxDelay, localMaxDelay time.Duration) policy {
 					return err
 				}
 		},
-		model: reconnectorModel(maxDelay),
+		model: reconnectorModel(maxServiceWait),
 	}
 }
 

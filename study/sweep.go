@@ -11,13 +11,13 @@ import (
 
 // sweep tries the neighbours of the Reconnector's defaults.
 type sweep struct {
-	maxDelay      []sweepHerd
-	localMaxDelay []sweepOutage
-	dialTimeout   []sweepOutage
+	maxServiceWait []sweepHerd
+	maxNetworkWait []sweepOutage
+	dialTimeout    []sweepOutage
 }
 
 type sweepHerd struct {
-	maxDelay time.Duration
+	maxServiceWait time.Duration
 	herdResult
 }
 
@@ -33,24 +33,24 @@ func (p plan) runSweep(t *testing.T) sweep {
 	var s sweep
 	for _, n := range []int{10_000, 100_000} {
 		for _, d := range []time.Duration{5 * time.Second, 10 * time.Second, 25 * time.Second, time.Minute} {
-			s.maxDelay = append(s.maxDelay, sweepHerd{d, p.medianHerd(accountSizes(n), reconnector(d, 0), "sweep", n, d)})
+			s.maxServiceWait = append(s.maxServiceWait, sweepHerd{d, p.medianHerd(accountSizes(n), reconnector(d, 0), "sweep", n, d)})
 		}
 	}
 	for _, d := range []time.Duration{250 * time.Millisecond, time.Second, 5 * time.Second} {
-		s.localMaxDelay = append(s.localMaxDelay, sweepOutage{value: d})
+		s.maxNetworkWait = append(s.maxNetworkWait, sweepOutage{value: d})
 	}
 	for _, oldSYNs := range []bool{false, true} {
 		for _, d := range []time.Duration{2 * time.Second, 3 * time.Second, 5 * time.Second} {
 			s.dialTimeout = append(s.dialTimeout, sweepOutage{value: d, oldSYNs: oldSYNs})
 		}
 	}
-	eachCore(len(s.localMaxDelay)+len(s.dialTimeout), func(i int) {
-		if i < len(s.localMaxDelay) {
-			l := &s.localMaxDelay[i]
+	eachCore(len(s.maxNetworkWait)+len(s.dialTimeout), func(i int) {
+		if i < len(s.maxNetworkWait) {
+			l := &s.maxNetworkWait[i]
 			l.stats = p.fakes(t, setting{kind: refused, policy: reconnector(0, l.value)}, sweepLength)
 			return
 		}
-		d := &s.dialTimeout[i-len(s.localMaxDelay)]
+		d := &s.dialTimeout[i-len(s.maxNetworkWait)]
 		d.stats = p.fakes(t, setting{kind: unanswered, policy: dialling(d.value), oldSYNs: d.oldSYNs}, sweepLength)
 	})
 	return s

@@ -145,16 +145,16 @@ func herdCells(h herdResult) []any {
 func (h herdResult) callsEach() float64 { return float64(h.calls) / float64(h.sessions) }
 
 func printSweep(w io.Writer, p plan, s sweep) {
-	table(w, fmt.Sprintf("SWEEP: MaxDelay, in the herd (model, the median run of %d)", modelRuns), func(row func(...any)) {
-		row("sessions", "MaxDelay", "calls each", "half back", "99 %", "all")
-		for _, h := range s.maxDelay {
+	table(w, fmt.Sprintf("SWEEP: MaxServiceWait, in the herd (model, the median run of %d)", modelRuns), func(row func(...any)) {
+		row("sessions", "MaxServiceWait", "calls each", "half back", "99 %", "all")
+		for _, h := range s.maxServiceWait {
 			cells := herdCells(h.herdResult)
-			row(cells[0], h.maxDelay, cells[2], cells[3], cells[4], cells[5])
+			row(cells[0], h.maxServiceWait, cells[2], cells[3], cells[4], cells[5])
 		}
 	})
-	table(w, fmt.Sprintf("SWEEP: LocalMaxDelay, refused for %s (n = %d)", lengthText(sweepLength), p.repeats(sweepLength)), func(row func(...any)) {
-		row("LocalMaxDelay", "median / 95 %", "longest", "connects a minute")
-		for _, o := range s.localMaxDelay {
+	table(w, fmt.Sprintf("SWEEP: MaxNetworkWait, refused for %s (n = %d)", lengthText(sweepLength), p.repeats(sweepLength)), func(row func(...any)) {
+		row("MaxNetworkWait", "median / 95 %", "longest", "connects a minute")
+		for _, o := range s.maxNetworkWait {
 			row(o.value, o.text(), seconds(o.longest), fmt.Sprintf("%.1f", o.dials/sweepLength.Minutes()))
 		}
 	})

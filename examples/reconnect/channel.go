@@ -34,7 +34,7 @@ var handshakes = &http.Client{
 func openChannel(ctx context.Context, client *ssmresume.Client, out *ssmresume.ResumeSessionOutput, clientID string) (*websocket.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
-	header, err := client.StreamHeader(ctx, out.StreamURL)
+	header, err := client.HandshakeHeader(ctx, out.StreamURL)
 	if err != nil {
 		return nil, err
 	}

@@ -71,7 +71,7 @@ func TestHandshake(t *testing.T) {
 		}
 		useText(t, conn, m, text(i+1))
 
-		header, err := client.StreamHeader(t.Context(), out.StreamURL)
+		header, err := client.HandshakeHeader(t.Context(), out.StreamURL)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -150,7 +150,7 @@ func TestPresigned(t *testing.T) {
 		t.Errorf("the server saw %v", seen)
 	}
 
-	signed, err := client.StreamHeader(t.Context(), resume(t, client).StreamURL)
+	signed, err := client.HandshakeHeader(t.Context(), resume(t, client).StreamURL)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -182,7 +182,7 @@ func TestRedirect(t *testing.T) {
 		t.Fatal("the redirect was followed")
 	}
 
-	header, err := client.StreamHeader(t.Context(), out.StreamURL)
+	header, err := client.HandshakeHeader(t.Context(), out.StreamURL)
 	if err != nil {
 		t.Fatal(err)
 	}

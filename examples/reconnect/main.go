@@ -150,7 +150,7 @@ func hold(ctx context.Context, client *ssmresume.Client, sessionID string, ping 
 	if err != nil {
 		return err
 	}
-	rc := ssmresume.NewReconnector(client, sessionID, func(o *ssmresume.ReconnectorOptions) { o.OnRetry = r.waits })
+	rc := ssmresume.NewReconnector(client, sessionID, func(o *ssmresume.ReconnectorOptions) { o.OnWait = r.waits })
 	for {
 		out, err := rc.Resume(ctx)
 		if err != nil {

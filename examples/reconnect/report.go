@@ -68,8 +68,8 @@ func (r *report) lost(err error) {
 	r.outages[len(r.outages)-1].noticed = now
 }
 
-// waits is an OnRetry.
-func (r *report) waits(w ssmresume.Retry) {
+// waits is an OnWait.
+func (r *report) waits(w ssmresume.Wait) {
 	r.mark(func(c *cell) { c.tried = true })
 	r.mu.Lock()
 	r.attempts = w.Attempt

@@ -40,7 +40,7 @@ func main() {
 	cfg := srv.Config() // stands for that of config.LoadDefaultConfig
 	cfg.HTTPClient = tracedClient(traces)
 	rc := ssmresume.NewReconnector(ssmresume.NewFromConfig(cfg), "ana-0a1b", func(o *ssmresume.ReconnectorOptions) {
-		o.MaxDelay = 100 * time.Millisecond // nobody waits for an example
+		o.MaxServiceWait = 100 * time.Millisecond // nobody waits for an example
 	})
 	out, err := rc.Resume(ctx)
 	if err != nil {
