@@ -18,7 +18,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -30,45 +29,42 @@ import (
 	"github.com/ssmresume/ssmresume/ssmresumetest"
 )
 
-// network lies between a client and a pipe server and can be cut.
+// network is that between a client and a pipe server. Beside what the server's
+// own can do, it has faults of the dialer.
 type network struct {
+	srv  *ssmresumetest.Server
+	dial func(ctx context.Context, network, addr string) (net.Conn, error)
+
 	mu    sync.Mutex
-	state string
-	dial  func(ctx context.Context, network, addr string) (net.Conn, error)
+	fault string
 }
 
+// set takes a fault of the dialer, or the name of a state. What is silent stays
+// so when the network is up again.
 func (n *network) set(state string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.state = state
+	for _, s := range []ssmresumetest.Network{ssmresumetest.Refused, ssmresumetest.Unanswered, ssmresumetest.Silent} {
+		if state == s.String() {
+			n.srv.SetNetwork(s)
+			return
+		}
+	}
+	n.fault = state
+	n.srv.ForgetConnections()
+	n.srv.SetNetwork(ssmresumetest.Up)
 }
 
 func (n *network) get() string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.state
+	return n.fault
 }
 
 func (n *network) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
 	switch n.get() {
-	case "refused":
-		return nil, &net.OpError{Op: "dial", Net: network, Err: syscall.ECONNREFUSED}
 	case "no DNS":
 		return nil, &net.OpError{Op: "dial", Net: network, Err: &net.DNSError{Err: "no such host", Name: addr, IsNotFound: true}}
-	case "unanswered":
-		// A connect that began while the network was away may still succeed: Linux
-		// sends its SYN again each second, since 6.5 (tcp_syn_linear_timeouts).
-		for n.get() != "up" {
-			select {
-			case <-time.After(time.Second):
-			case <-ctx.Done():
-				return nil, &net.OpError{Op: "dial", Net: network, Err: ctx.Err()}
-			}
-		}
-	case "silent":
-		ours, theirs := net.Pipe()
-		go io.Copy(io.Discard, theirs)
-		return ours, nil
 	case "switching protocols":
 		ours, theirs := net.Pipe()
 		go func() {
@@ -90,7 +86,7 @@ func outage(t *testing.T) (*ssmresumetest.Server, *ssmresume.Client, *network) {
 	t.Cleanup(srv.Close)
 	cfg := srv.Config()
 	tr := cfg.HTTPClient.(*http.Client).Transport.(*http.Transport).Clone()
-	n := &network{dial: tr.DialContext}
+	n := &network{srv: srv, dial: tr.DialContext}
 	tr.DialContext = n.DialContext
 	t.Cleanup(tr.CloseIdleConnections)
 	cfg.HTTPClient = &http.Client{Transport: tr}

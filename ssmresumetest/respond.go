@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
-	"net"
 	"net/http"
 	"strconv"
 )
@@ -99,16 +98,16 @@ func Endless() *Response {
 	}}
 }
 
-// Reset ends the connection without an answer: with a TCP reset where there is
-// TCP, with HTTP/2 by ending the stream.
+// Reset ends the connection without an answer: with a reset, with HTTP/2 by
+// ending the stream.
 func Reset() *Response {
 	return &Response{fault: func(w http.ResponseWriter, _ *http.Request, _ <-chan struct{}, _ func() *Response) {
 		conn, _, err := http.NewResponseController(w).Hijack()
 		if err != nil {
 			panic(http.ErrAbortHandler)
 		}
-		if tcp, ok := conn.(*net.TCPConn); ok {
-			tcp.SetLinger(0)
+		if conn, ok := conn.(interface{ SetLinger(int) error }); ok {
+			_ = conn.SetLinger(0)
 		}
 		conn.Close()
 	}}

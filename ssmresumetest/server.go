@@ -7,8 +7,9 @@
 //	defer srv.Close()
 //	client := ssmresume.NewFromConfig(srv.Config())
 //
-// Every AWS client can be pointed at it: the SDKs, the AWS CLI, boto3. Faults
-// are ordered with [Server.SetRespond].
+// Every AWS client can be pointed at it: the SDKs, the AWS CLI, boto3. Faults of
+// the service are ordered with [Server.SetRespond], those of the network with
+// [Server.SetNetwork].
 package ssmresumetest
 
 import (
@@ -18,6 +19,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log"
 	"math"
 	"net"
 	"net/http"
@@ -61,7 +63,9 @@ type Request struct {
 // [Server.AddSession] is called, every session that was not ended exists.
 type Server struct {
 	http    *httptest.Server
+	link    link
 	client  *http.Client // that reaches the server; nil if every client does
+	pipes   bool         // it listens in memory
 	done    chan struct{}
 	closing sync.Once
 
@@ -94,6 +98,7 @@ const (
 // NewServer starts a server with plain HTTP/1.1 on the loopback interface.
 func NewServer() *Server {
 	s := newServer()
+	s.http.Listener = s.link.listenOn(s.http.Listener.(*net.TCPListener))
 	s.http.Start()
 	return s
 }
@@ -102,25 +107,61 @@ func NewServer() *Server {
 // interface. The HTTP client of its Config trusts its certificate.
 func NewTLSServer() *Server {
 	s := newServer()
+	s.http.Listener = s.link.listenOn(s.http.Listener.(*net.TCPListener))
 	s.http.EnableHTTP2 = true
 	s.http.StartTLS()
 	s.client = s.http.Client()
 	return s
 }
 
-// NewPipeServer starts a server in memory, over net.Pipe. Only the HTTP client
-// of its Config reaches it. Made inside a testing/synctest bubble, it lets the
-// bubble's clock move while a client waits for it, which a socket does not.
-// Close it before the bubble ends.
+// NewPipeServer starts a server in memory. Only the HTTP client of its Config
+// reaches it, whatever the address it dials. Made inside a testing/synctest bubble,
+// it lets the bubble's clock move while a client waits for it, which a socket does
+// not. Close it before the bubble ends.
 func NewPipeServer() *Server {
 	s := newServer()
 	s.http.Listener.Close()
-	l := &pipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
-	s.http.Listener = l
+	s.http.Listener = s.link.listen()
 	s.http.Start()
-	s.client = &http.Client{Transport: &http.Transport{DialContext: l.dial}}
+	s.client = &http.Client{Transport: &http.Transport{DialContext: s.link.dial}}
+	s.pipes = true
 	return s
 }
+
+// Listen opens another listener behind the same network, at an address of its own:
+// on loopback, or in memory for a pipe server, whose HTTP client dials it too.
+// SetNetwork, ResetConnections and ForgetConnections are for its connections as
+// for the server's. It is for what is not HTTP or not ResumeSession, such as a
+// data channel. Close closes it.
+func (s *Server) Listen() (net.Listener, error) {
+	if s.pipes {
+		return s.link.listen(), nil
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	return s.link.listenOn(l.(*net.TCPListener)), nil
+}
+
+// SetNetwork makes the network between clients and the server what n says, from
+// when it returns. At first it is Up.
+//
+// What is written on a connection while it is silent, at most 64 KiB each way, is
+// held. When the network is Up again it arrives, as what TCP sends again does,
+// unless an end has closed the connection in the meantime: then it is lost, and
+// the other end gets a reset. Refused resets all connections, so that what they
+// held is lost. To lose silent connections without a word call ForgetConnections.
+func (s *Server) SetNetwork(n Network) { s.link.set(n) }
+
+// ResetConnections resets all connections there are, whatever the network: both
+// ends fail.
+func (s *Server) ResetConnections() { s.link.each((*wire).reset) }
+
+// ForgetConnections makes all connections that there are silent for good, as a
+// NAT on the way does that has forgotten them, or a change of the client's
+// address. Neither end is told. New connections are as the network is.
+func (s *Server) ForgetConnections() { s.link.each((*wire).die) }
 
 func newServer() *Server {
 	s := &Server{
@@ -131,7 +172,7 @@ func newServer() *Server {
 		credentials: []aws.Credentials{{AccessKeyID: "AKIAIOSFODNN7EXAMPLE", SecretAccessKey: "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", Source: "ssmresumetest"}},
 	}
 	s.http = httptest.NewUnstartedServer(s)
-	s.http.Config.ErrorLog = nopLogger
+	s.http.Config.ErrorLog = log.New(io.Discard, "", 0) // net/http complains about the faults
 	return s
 }
 
@@ -144,6 +185,7 @@ func (s *Server) Close() {
 	}
 	s.http.CloseClientConnections()
 	s.http.Close()
+	s.link.close()
 }
 
 // URL returns the endpoint, such as "http://127.0.0.1:49152".
@@ -209,8 +251,9 @@ func (s *Server) LastToken(id string) string {
 }
 
 // SetRespond sets a function that decides what the next requests get. It comes
-// before every check, as a proxy in the way does. If it returns nil, the request
-// is answered as usual. It may be called by several requests at once.
+// before every check, as a proxy in the way does: what it returns is sent,
+// whatever the signature and the session. If it returns nil, the request is
+// answered as usual. It may be called by several requests at once.
 func (s *Server) SetRespond(respond func(Request) *Response) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -330,7 +373,14 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Date", now.UTC().Format(http.TimeFormat))
 	h.Set("X-Amzn-Requestid", newUUID())
 	h.Set("Content-Type", "application/x-amz-json-1.1")
-	resp.write(w, r, s.done, func() *Response { return s.answer(r, seen, now) })
+	resp.write(w, r, s.done, func() *Response { return s.success(seen.SessionID) })
+}
+
+// success is the answer for a session that is alive, without any check.
+func (s *Server) success(id string) *Response {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.issue(id, s.sessionFor(id))
 }
 
 // answer is the answer without a fault.
@@ -376,16 +426,26 @@ func (s *Server) answer(r *http.Request, seen Request, now time.Time) *Response 
 	if session == nil || session.gone == doesNotExist {
 		return Fail(http.StatusBadRequest, "DoesNotExistException", "Session "+id+" does not exist.")
 	}
-	out := struct {
-		SessionId  string
-		TokenValue string `json:",omitempty"`
-		StreamUrl  string
-	}{SessionId: id, StreamUrl: s.newStreamURL(id)}
-	if session.gone != timedOut {
-		out.TokenValue = "AAEAA+/" + randomBase64(tokenBytes) + "="
-		session.token = out.TokenValue
+	if session.gone == timedOut {
+		return jsonResponse(http.StatusOK, resumed{SessionId: id, StreamUrl: s.newStreamURL(id)})
 	}
-	return jsonResponse(http.StatusOK, out)
+	return s.issue(id, session)
+}
+
+// resumed is the service's answer.
+type resumed struct {
+	SessionId  string
+	TokenValue string `json:",omitempty"`
+	StreamUrl  string
+}
+
+// issue answers with a new token, which session, if any, remembers.
+func (s *Server) issue(id string, session *session) *Response {
+	token := "AAEAA+/" + randomBase64(tokenBytes) + "="
+	if session != nil {
+		session.token = token
+	}
+	return jsonResponse(http.StatusOK, resumed{id, token, s.newStreamURL(id)})
 }
 
 // sessionFor returns nil if there is no such session.
