@@ -14,24 +14,24 @@ import (
 // settings is returned by the first call.
 //
 // Used are Region, Credentials, HTTPClient, Retryer, RetryMaxAttempts,
-// RetryMode, BaseEndpoint, AppID, DisableClockSkewCorrection and, from
-// ConfigSources, the endpoint URL for SSM (AWS_ENDPOINT_URL_SSM, the services
-// section of a profile), the switch that ignores configured endpoint URLs, FIPS
-// and dual-stack.
+// RetryMode, BaseEndpoint, AppID and, from ConfigSources, the endpoint URL for SSM
+// (AWS_ENDPOINT_URL_SSM, the services section of a profile), the switch that
+// ignores configured endpoint URLs, FIPS and dual-stack.
 //
 // Not used are APIOptions, Interceptors and ServiceOptions (wrap HTTPClient
 // instead), ClientLogMode and Logger (set [Options.Logger]), DefaultsMode (set
 // [Options.AttemptTimeout] and Retryer), EndpointResolver and
-// EndpointResolverWithOptions (set [Options.BaseEndpoint]), and all that has no
-// meaning for this call.
+// EndpointResolverWithOptions (set [Options.BaseEndpoint]),
+// DisableClockSkewCorrection, which only newer SDKs than this package needs have
+// (set [Options.DisableClockSkewCorrection]), and all that has no meaning for this
+// call.
 func NewFromConfig(cfg aws.Config, optFns ...func(*Options)) *Client {
 	o := Options{
-		Region:                     cfg.Region,
-		Credentials:                cfg.Credentials,
-		HTTPClient:                 cfg.HTTPClient,
-		BaseEndpoint:               cfg.BaseEndpoint,
-		DisableClockSkewCorrection: cfg.DisableClockSkewCorrection,
-		AppID:                      cfg.AppID,
+		Region:       cfg.Region,
+		Credentials:  cfg.Credentials,
+		HTTPClient:   cfg.HTTPClient,
+		BaseEndpoint: cfg.BaseEndpoint,
+		AppID:        cfg.AppID,
 	}
 	o.Retryer = configRetryer(cfg)
 	err := errors.Join(

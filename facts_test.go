@@ -460,7 +460,7 @@ func outcome(out *ssmresume.ResumeSessionOutput, err error) errorOutcome {
 func unlimited() aws.Retryer {
 	return retry.NewStandard(func(o *retry.StandardOptions) {
 		o.MaxAttempts = 50
-		o.RateLimiter = ratelimit.None
+		o.RateLimiter = ratelimit.NewTokenRateLimit(1_000_000)
 		o.Backoff = retry.BackoffDelayerFunc(func(int, error) (time.Duration, error) { return 0, nil })
 		o.Retryables = append(o.Retryables, retry.IsErrorRetryableFunc(func(err error) aws.Ternary {
 			var e *ssmresume.InternalServerError
