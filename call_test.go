@@ -50,10 +50,17 @@ func TestResumeSession(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if out.SessionID != sessionID || out.TokenValue.Reveal() != srv.LastToken(sessionID) || len(out.RequestID) != 36 ||
-					out.StreamURL.SessionID != sessionID || out.StreamURL.Role != ssmresume.RolePublishSubscribe || out.StreamURL.Region != "" {
-					t.Errorf("output %+v", out)
+				type facts struct {
+					SessionID     string
+					Token         string
+					RequestID     int // its length
+					StreamSession string
+					Role          ssmresume.Role
+					Region        string
 				}
+				same(t, "output",
+					facts{sessionID, srv.LastToken(sessionID), 36, sessionID, ssmresume.RolePublishSubscribe, ""},
+					facts{out.SessionID, out.TokenValue.Reveal(), len(out.RequestID), out.StreamURL.SessionID, out.StreamURL.Role, out.StreamURL.Region})
 			}
 		})
 	}
@@ -123,45 +130,69 @@ func TestAttemptTimeout(t *testing.T) {
 					if took := time.Since(begin); took != want {
 						t.Errorf("it took %v, want %v", took, want)
 					}
-					var send *smithyhttp.RequestSendError
-					var canceled *smithy.CanceledError
+					type facts struct{ SendError, Canceled, NamesTimeout bool }
+					want := facts{SendError: true, NamesTimeout: true} // the attempt ended
 					if timeout < 0 {
-						if !errors.As(err, &canceled) || !errors.Is(err, context.DeadlineExceeded) {
-							t.Errorf("ctx ended: %v", err)
+						want = facts{Canceled: true} // ctx ended
+						if !errors.Is(err, context.DeadlineExceeded) {
+							t.Errorf("%v, want DeadlineExceeded in it", err)
 						}
-					} else if !errors.As(err, &send) || errors.As(err, &canceled) || !strings.Contains(err.Error(), "Options.AttemptTimeout") {
-						t.Errorf("the attempt ended: %v", err)
 					}
+					same(t, err.Error(), want, facts{isA[*smithyhttp.RequestSendError](err), isA[*smithy.CanceledError](err), strings.Contains(err.Error(), "Options.AttemptTimeout")})
 				})
 			})
 		}
 	}
 }
 
-func TestTooMuch(t *testing.T) {
+// errorTexts answers each call with one of the answers and looks for a text in
+// its error.
+func errorTexts(t *testing.T, cases map[string]answerAndText) {
+	t.Helper()
 	srv := ssmresumetest.NewServer()
 	defer srv.Close()
-	long := `{"TokenValue":"` + strings.Repeat("x", 100<<10) + `"}`
-	for name, tc := range map[string]struct {
-		resp *ssmresumetest.Response
-		want string
-	}{
-		"endless":      {ssmresumetest.Endless(), "deserialization failed, the body is longer than 65536 bytes"},
-		"100 KiB":      {ssmresumetest.Raw(200, nil, long), "deserialization failed, the body is longer than 65536 bytes"},
-		"400, 100KiB":  {ssmresumetest.Raw(400, http.Header{"X-Amzn-Errortype": {"DoesNotExistException"}}, long), "DoesNotExistException: "},
-		"deep":         {ssmresumetest.Raw(200, nil, strings.Repeat(`{"a":`, 12000)+"1"+strings.Repeat("}", 12000)), "deserialization failed, the body is longer than"},
-		"no id":        {ssmresumetest.Raw(200, http.Header{"X-Amzn-Requestid": nil}, "{}"), "deserialization failed, the answer holds no TokenValue and has no request ID"},
-		"gzip":         {ssmresumetest.Raw(200, http.Header{"Content-Encoding": {"gzip"}}, "\x1f\x8b garbage"), "request send failed, gzip: invalid header"},
-		"a line break": {ssmresumetest.Raw(200, nil, `{"TokenValue":"t"}`+"\v"), "deserialization failed, the body holds more than a JSON object"},
-		"a hard space": {ssmresumetest.Raw(200, nil, `{"TokenValue":"t"}`+"\u00a0"), "deserialization failed, the body holds more than a JSON object"},
-		"binary":       {ssmresumetest.Raw(200, nil, "\x00\xff\xfe{"), "deserialization failed, the body is not a JSON object"},
-	} {
+	client := ssmresume.NewFromConfig(srv.Config(), func(o *ssmresume.Options) { o.Retryer = aws.NopRetryer{} })
+	for name, tc := range cases {
 		srv.SetRespond(func(ssmresumetest.Request) *ssmresumetest.Response { return tc.resp })
-		_, err := ssmresume.NewFromConfig(srv.Config()).ResumeSession(t.Context(), input, func(o *ssmresume.Options) { o.Retryer = aws.NopRetryer{} })
-		if err == nil || !strings.Contains(err.Error(), tc.want) {
+		if _, err := client.ResumeSession(t.Context(), input); err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%s: %v, want %s", name, err, tc.want)
 		}
 	}
+}
+
+type answerAndText struct {
+	resp *ssmresumetest.Response
+	want string
+}
+
+// TestTooMuch: a body is read up to 64 KiB, and an error's code counts without it.
+func TestTooMuch(t *testing.T) {
+	const tooLong = "deserialization failed, the body is longer than 65536 bytes"
+	long := `{"TokenValue":"` + strings.Repeat("x", 100<<10) + `"}`
+	errorTexts(t, map[string]answerAndText{
+		"endless":      {ssmresumetest.Endless(), tooLong},
+		"100 KiB":      {ssmresumetest.Raw(200, nil, long), tooLong},
+		"400, 100 KiB": {ssmresumetest.Raw(400, http.Header{"X-Amzn-Errortype": {"DoesNotExistException"}}, long), "DoesNotExistException: "},
+		"deep":         {ssmresumetest.Raw(200, nil, strings.Repeat(`{"a":`, 12000)+"1"+strings.Repeat("}", 12000)), tooLong},
+	})
+}
+
+// TestNotTheServices: what no answer of the service is.
+func TestNotTheServices(t *testing.T) {
+	errorTexts(t, map[string]answerAndText{
+		"no request ID": {ssmresumetest.Raw(200, http.Header{"X-Amzn-Requestid": nil}, "{}"), "deserialization failed, the answer holds no TokenValue and has no request ID"},
+		"not gzip":      {ssmresumetest.Raw(200, http.Header{"Content-Encoding": {"gzip"}}, "\x1f\x8b garbage"), "request send failed, gzip: invalid header"},
+		"binary":        {ssmresumetest.Raw(200, nil, "\x00\xff\xfe{"), "deserialization failed, the body is not a JSON object"},
+	})
+}
+
+// TestWhiteSpace: what JSON does not call white space is more than an object.
+func TestWhiteSpace(t *testing.T) {
+	const more = "deserialization failed, the body holds more than a JSON object"
+	errorTexts(t, map[string]answerAndText{
+		"vertical tab": {ssmresumetest.Raw(200, nil, `{"TokenValue":"t"}`+"\v"), more},
+		"hard space":   {ssmresumetest.Raw(200, nil, `{"TokenValue":"t"}`+"\u00a0"), more},
+	})
 }
 
 // TestErrorFields: what is not text is as if it were absent.
@@ -218,10 +249,15 @@ func TestErrorTypes(t *testing.T) {
 		if errors.As(err, new(*smithy.GenericAPIError)) {
 			typ = "*smithy.GenericAPIError"
 		}
-		var c *ssmresume.CredentialsError
-		if typ != want.typ || apiErr.ErrorCode() != code || apiErr.ErrorFault() != want.fault || errors.As(err, &c) && c.Expired != want.expired {
-			t.Errorf("%d %s: %s with code %s, fault %v, %+v; want %+v", status, code, typ, apiErr.ErrorCode(), apiErr.ErrorFault(), c, want)
+		type facts struct {
+			Type, Code string
+			Fault      smithy.ErrorFault
+			Expired    bool
 		}
+		c, _ := errors.AsType[*ssmresume.CredentialsError](err)
+		same(t, fmt.Sprint(status, " ", code),
+			facts{want.typ, code, want.fault, want.expired},
+			facts{typ, apiErr.ErrorCode(), apiErr.ErrorFault(), c != nil && c.Expired})
 	}
 	for want, codes := range map[want]string{
 		{"*ssmresume.DoesNotExistError", smithy.FaultClient, false}: "DoesNotExistException",
@@ -246,11 +282,17 @@ func TestErrorTypes(t *testing.T) {
 	check(429, "Odd", throttling)
 	check(500, "Odd", internal)
 
-	var gone *ssmresume.SessionTimedOutError
 	srv.SetRespond(func(ssmresumetest.Request) *ssmresumetest.Response { return ssmresumetest.TimedOut() })
-	if _, err := client.ResumeSession(t.Context(), input); !errors.As(err, &gone) || gone.ErrorFault() != smithy.FaultClient || gone.ErrorCode() != "SessionTimedOut" {
-		t.Errorf("%v, fault %v", err, gone)
+	_, err := client.ResumeSession(t.Context(), input)
+	gone, ok := errors.AsType[*ssmresume.SessionTimedOutError](err)
+	if !ok {
+		t.Fatal(err)
 	}
+	type facts struct {
+		Code  string
+		Fault smithy.ErrorFault
+	}
+	same(t, "200 without a token", facts{"SessionTimedOut", smithy.FaultClient}, facts{gone.ErrorCode(), gone.ErrorFault()})
 }
 
 // TestRedirect shows that nothing reaches the other host, whatever the client.
@@ -394,13 +436,13 @@ func TestExpiredCredentialsAreRenewedOnce(t *testing.T) {
 		cfg := srv.Config()
 		cfg.Credentials = provider
 		_, err := ssmresume.NewFromConfig(cfg).ResumeSession(t.Context(), input)
-		var refused *ssmresume.CredentialsError
-		if tc.ok != (err == nil) || !tc.ok && !errors.As(err, &refused) {
-			t.Errorf("%s: %v", name, err)
+		type facts struct {
+			OK, Refused             bool
+			Requests, Invalidations int
 		}
-		if n := len(srv.Requests()) - before; n != tc.requests || provider.invalidated != 1 {
-			t.Errorf("%s: %d requests, %d invalidations", name, n, provider.invalidated)
-		}
+		same(t, name,
+			facts{tc.ok, !tc.ok, tc.requests, 1},
+			facts{err == nil, isA[*ssmresume.CredentialsError](err), len(srv.Requests()) - before, provider.invalidated})
 	}
 }
 
@@ -427,9 +469,11 @@ func TestNewCredentialsAreFound(t *testing.T) {
 		cfg := srv.Config()
 		cfg.Credentials = provider
 		_, err := ssmresume.NewFromConfig(cfg).ResumeSession(t.Context(), input)
-		if n := len(srv.Requests()) - before; err == nil || n != tc.requests || provider.invalidated != tc.invalidation {
-			t.Errorf("another %s: %d requests, %d invalidations, want %d and %d; %v", name, n, provider.invalidated, tc.requests, tc.invalidation, err)
+		type facts struct {
+			Failed                  bool
+			Requests, Invalidations int
 		}
+		same(t, "another "+name, facts{true, tc.requests, tc.invalidation}, facts{err != nil, len(srv.Requests()) - before, provider.invalidated})
 	}
 }
 
@@ -584,10 +628,14 @@ func TestContext(t *testing.T) {
 			}
 			begin := time.Now()
 			err := <-done
-			var v interface{ CanceledError() bool }
-			if !errors.Is(err, context.Canceled) || !errors.As(err, &v) || !v.CanceledError() || time.Since(begin) != 0 {
-				t.Errorf("%s: %v after %v", name, err, time.Since(begin))
+			type facts struct {
+				Canceled, SaysSo bool
+				Took             time.Duration
 			}
+			var v interface{ CanceledError() bool }
+			same(t, name+": "+fmt.Sprint(err),
+				facts{true, true, 0},
+				facts{errors.Is(err, context.Canceled), errors.As(err, &v) && v.CanceledError(), time.Since(begin)})
 			if n := len(srv.Requests()) - before; n != tc.requests {
 				t.Errorf("%s: %d requests, want %d", name, n, tc.requests)
 			}
@@ -689,9 +737,9 @@ func TestNoErrorLeaks(t *testing.T) {
 			t.Errorf("%s: output prints %s", name, s)
 		}
 	}
-	if leaks(logged.String()) || !strings.Contains(logged.String(), "trying again") || !strings.Contains(logged.String(), "StreamUrl") {
-		t.Errorf("log:\n%s", logged.String())
-	}
+	type facts struct{ Leaks, Retries, BadURL bool }
+	log := logged.String()
+	same(t, "log:\n"+log, facts{false, true, true}, facts{leaks(log), strings.Contains(log, "trying again"), strings.Contains(log, "StreamUrl")})
 }
 
 // TestConcurrency mixes everything that a client shares: pool, signing keys,
@@ -730,9 +778,10 @@ func TestConcurrency(t *testing.T) {
 				out, err := client.ResumeSession(t.Context(), &ssmresume.ResumeSessionInput{SessionID: id})
 				if err != nil {
 					t.Error(err)
-				} else if out.SessionID != id || out.StreamURL.SessionID != id || out.TokenValue.Reveal() != srv.LastToken(id) {
-					t.Errorf("%s got the answer for %v", id, out)
+					continue
 				}
+				type facts struct{ SessionID, StreamSession, Token string }
+				same(t, id, facts{id, id, srv.LastToken(id)}, facts{out.SessionID, out.StreamURL.SessionID, out.TokenValue.Reveal()})
 			}
 		})
 	}

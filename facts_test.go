@@ -121,9 +121,8 @@ func TestPartitions(t *testing.T) {
 		for _, m := range row.Ssmmessages {
 			for _, host := range []string{m.Host, m.DualStackHost, strings.Replace(m.Host, "ssmmessages.", "ssmmessages-fips.", 1)} {
 				u, err := ssmresume.ParseStreamURL("wss://" + host + "/v1/data-channel/s")
-				if err != nil || u.Partition != row.Partition || u.Region != m.Region {
-					t.Errorf("%s: partition %q region %q err %v, want %q %q", host, u.Partition, u.Region, err, row.Partition, m.Region)
-				}
+				type facts struct{ Partition, Region, Err string }
+				same(t, host, facts{row.Partition, m.Region, ""}, facts{u.Partition, u.Region, textOf(err, "")})
 				checked++
 			}
 		}

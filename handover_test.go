@@ -42,11 +42,11 @@ func TestNewOutput(t *testing.T) {
 		"in another case": {strings.ToUpper(sessionID), secretToken, streamURL, "is for session"},
 	} {
 		out, err := ssmresume.NewOutput(tc.id, tc.token, tc.url)
-		if out != nil || err == nil || !strings.Contains(err.Error(), tc.want) {
-			t.Errorf("%s: %v, %v, want %s", name, out, err, tc.want)
-		} else if leaks(err.Error()) {
-			t.Errorf("%s: %v", name, err)
+		type facts struct {
+			Output, Leaks bool
+			Err           string
 		}
+		same(t, name, facts{false, false, tc.want}, facts{out != nil, err != nil && leaks(err.Error()), textOf(err, tc.want)})
 	}
 }
 
@@ -74,9 +74,9 @@ func TestSecretJSON(t *testing.T) {
 	} {
 		out := output(t)
 		edit(out)
-		if got, err := out.SecretJSON(); err == nil || got != nil || !strings.Contains(err.Error(), missing) {
-			t.Errorf("%s: %s, %v", missing, got, err)
-		}
+		got, err := out.SecretJSON()
+		type facts struct{ Document, Err string }
+		same(t, missing, facts{"", missing}, facts{string(got), textOf(err, missing)})
 	}
 }
 

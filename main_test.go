@@ -1,6 +1,7 @@
 package ssmresume_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -8,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // TestMain runs the tests without AWS settings. It fails if a goroutine outlives the tests.
@@ -24,6 +27,39 @@ func TestMain(m *testing.M) {
 		code = 1
 	}
 	os.Exit(code)
+}
+
+// same reports which facts differ.
+func same[T any](t *testing.T, what string, want, got T) {
+	t.Helper()
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", what, diff)
+	}
+}
+
+// textOf is "" for no error, want if the error's text holds that, or else the text.
+func textOf(err error, want string) string {
+	switch {
+	case err == nil:
+		return ""
+	case want != "" && strings.Contains(err.Error(), want):
+		return want
+	}
+	return err.Error()
+}
+
+// isA reports whether errors.As finds an E.
+func isA[E error](err error) bool {
+	_, ok := errors.AsType[E](err)
+	return ok
+}
+
+// between reports d if it is none of shortest to longest.
+func between(t *testing.T, what string, d, shortest, longest time.Duration) {
+	t.Helper()
+	if d < shortest || d > longest {
+		t.Errorf("%s: %v, want from %v to %v", what, d, shortest, longest)
+	}
 }
 
 // leakedGoroutines waits up to 5 s for all but the runtime's and testing's own

@@ -39,13 +39,18 @@ func TestBadInput(t *testing.T) {
 		var params *smithy.InvalidParamsError
 		var value smithy.InvalidParamsError // which the SDK's clients return
 		var op *smithy.OperationError
-		if out != nil || !errors.As(err, &params) || !errors.As(err, &value) || value.Len() != 1 || !errors.As(err, &op) {
-			t.Errorf("%s: %v, %v, want an OperationError around InvalidParamsError", name, out, err)
+		if !errors.As(err, &params) || !errors.As(err, &op) {
+			t.Errorf("%s: %v, want an OperationError around an InvalidParamsError", name, err)
 			continue
 		}
-		if op.ServiceID != "SSM" || op.OperationName != "ResumeSession" || !strings.Contains(err.Error(), tc.want) {
-			t.Errorf("%s: %v, want %q in it", name, err, tc.want)
+		type facts struct {
+			Output, AsValue         bool
+			Wrong                   int
+			Service, Operation, Err string
 		}
+		same(t, name,
+			facts{false, true, 1, "SSM", "ResumeSession", tc.want},
+			facts{out != nil, errors.As(err, &value), value.Len(), op.ServiceID, op.OperationName, textOf(err, tc.want)})
 		outer := smithy.InvalidParamsError{Context: "Outer"} // takes the inner one's errors over
 		outer.AddNested("In", *params)
 		if !strings.Contains(outer.Error(), "Outer.In.SessionID.") {
@@ -252,10 +257,12 @@ func TestNewFromConfigRetries(t *testing.T) {
 				return nil, errNoNetwork
 			})
 			_, err := ssmresume.NewFromConfig(tc.cfg).ResumeSession(t.Context(), &ssmresume.ResumeSessionInput{SessionID: sessionID})
-			var maxErr *retry.MaxAttemptsError
-			if !errors.As(err, &maxErr) || maxErr.Attempt != tc.want || sent != tc.want {
-				t.Errorf("%d requests, %v, want %d attempts", sent, err, tc.want)
+			maxErr, ok := errors.AsType[*retry.MaxAttemptsError](err)
+			if !ok {
+				t.Fatal(err)
 			}
+			type facts struct{ Attempts, Requests int }
+			same(t, err.Error(), facts{tc.want, tc.want}, facts{maxErr.Attempt, sent})
 		})
 	}
 }

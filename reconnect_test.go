@@ -187,12 +187,16 @@ func TestInTheWay(t *testing.T) {
 				if len(srv.Requests()) != 6 || len(told) != 5 {
 					t.Errorf("%d requests, %d waits, want 6 and 5", len(srv.Requests()), len(told))
 				}
-				for i, r := range told {
-					if r.Attempt != i+1 || r.Err == nil || r.Delay < 0 || r.Elapsed < 0 {
-						t.Errorf("wait %d: %+v", i, r)
+				for i, w := range told {
+					type facts struct {
+						Attempt                                int
+						Reason, NegativeDelay, NegativeElapsed bool
 					}
-					if s := fmt.Sprintf("%+v", r); strings.Contains(s, "AAEAA") || strings.Contains(s, "cell-number") || strings.Contains(s, "Signature") {
-						t.Errorf("wait %d tells a secret: %s", i, s)
+					same(t, fmt.Sprintf("wait %d: %+v", i, w), facts{i + 1, true, false, false}, facts{w.Attempt, w.Err != nil, w.Delay < 0, w.Elapsed < 0})
+					for _, secret := range []string{"AAEAA", "cell-number", "Signature"} {
+						if s := fmt.Sprintf("%+v", w); strings.Contains(s, secret) {
+							t.Errorf("wait %d tells a secret: %s", i, s)
+						}
 					}
 				}
 			})
@@ -245,16 +249,63 @@ func TestResumeSparesWhoAnswered(t *testing.T) {
 			_, err := ssmresume.NewReconnector(client, sessionID, func(o *ssmresume.ReconnectorOptions) {
 				o.OnWait = func(r ssmresume.Wait) { told = append(told, r) }
 			}).Resume(t.Context())
-			if err != nil || len(told) != 1 || told[0].Delay < tc.shortest || told[0].Delay > tc.shortest+time.Second {
-				t.Errorf("%s: %v, waits %+v, want one from %v", name, err, told, tc.shortest)
+			if err != nil || len(told) != 1 {
+				t.Fatalf("%s: %v, waits %+v, want one", name, err, told)
 			}
+			between(t, name, told[0].Delay, tc.shortest, tc.shortest+time.Second)
 		})
 	}
 }
 
 // TestProxyRefuses: a proxy that refuses to connect is somebody too, and what it
-// says is escaped.
+// says is escaped. The transport's own hook is asked first.
 func TestProxyRefuses(t *testing.T) {
+	for name, tc := range map[string]struct {
+		hookErr error
+		want    string // in the error
+	}{
+		"the proxy's word": {nil, `log in\x1b[31m\u202e`},
+		"the hook's word":  {errors.New("the hook's own"), "the hook's own"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var asked atomic.Int32
+			client := behindProxy(t, func() error {
+				asked.Add(1)
+				return tc.hookErr
+			})
+			ctx, cancel := context.WithCancel(t.Context())
+			var told ssmresume.Wait
+			_, err := ssmresume.NewReconnector(client, sessionID, func(o *ssmresume.ReconnectorOptions) {
+				o.OnWait = func(w ssmresume.Wait) {
+					told = w
+					cancel()
+				}
+			}).Resume(ctx)
+			if !errors.Is(err, context.Canceled) {
+				t.Error(err)
+			}
+			// 9 s of Retry-After, and at least a quarter of the first window.
+			if told.Delay < 9250*time.Millisecond || told.Delay > 10*time.Second {
+				t.Errorf("waits %v", told.Delay)
+			}
+			if n := asked.Load(); n != 1 {
+				t.Errorf("the transport's own hook was called %d times", n)
+			}
+			if tc.hookErr != nil && !errors.Is(told.Err, tc.hookErr) {
+				t.Errorf("waits for %v, want the hook's error in it", told.Err)
+			}
+			_, callErr := client.ResumeSession(t.Context(), input, func(o *ssmresume.Options) { o.Retryer = aws.NopRetryer{} })
+			for what, err := range map[string]error{"Resume": told.Err, "ResumeSession": callErr} {
+				if err == nil || !strings.Contains(err.Error(), tc.want) {
+					t.Errorf("%s: %v, want %s", what, err, tc.want)
+				}
+			}
+		})
+	}
+}
+
+// behindProxy is a client whose proxy wants a login, with a hook of its own.
+func behindProxy(t *testing.T, hook func() error) *ssmresume.Client {
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		conn, _, err := w.(http.Hijacker).Hijack()
 		if err != nil {
@@ -264,38 +315,12 @@ func TestProxyRefuses(t *testing.T) {
 		defer conn.Close()
 		io.WriteString(conn, "HTTP/1.1 407 log in\x1b[31m\u202e\r\nRetry-After: 9\r\nContent-Length: 0\r\n\r\n")
 	}))
-	defer proxy.Close()
-	var asked atomic.Int32
-	var hookErr error
+	t.Cleanup(proxy.Close)
 	tr := &http.Transport{
-		Proxy: func(*http.Request) (*url.URL, error) { return url.Parse(proxy.URL) },
-		OnProxyConnectResponse: func(context.Context, *url.URL, *http.Request, *http.Response) error {
-			asked.Add(1)
-			return hookErr
-		},
+		Proxy:                  func(*http.Request) (*url.URL, error) { return url.Parse(proxy.URL) },
+		OnProxyConnectResponse: func(context.Context, *url.URL, *http.Request, *http.Response) error { return hook() },
 	}
-	client := ssmresume.New(ssmresume.Options{Region: "us-east-2", Credentials: credentials("id", "secret", ""), HTTPClient: &http.Client{Transport: tr}})
-	var told ssmresume.Wait
-	for i, want := range []error{errors.New("the hook's own"), nil} {
-		hookErr = want
-		ctx, cancel := context.WithCancel(t.Context())
-		_, err := ssmresume.NewReconnector(client, sessionID, func(o *ssmresume.ReconnectorOptions) {
-			o.OnWait = func(r ssmresume.Wait) {
-				told = r
-				cancel()
-			}
-		}).Resume(ctx)
-		if !errors.Is(err, context.Canceled) || told.Delay < 9250*time.Millisecond || told.Delay > 10*time.Second || asked.Load() != int32(i+1) {
-			t.Errorf("%v, waits %v, the transport's own hook was called %d times", err, told.Delay, asked.Load())
-		}
-		if want != nil && !errors.Is(told.Err, want) {
-			t.Errorf("waits for %v, want %v", told.Err, want)
-		}
-	}
-	if _, callErr := client.ResumeSession(t.Context(), input, func(o *ssmresume.Options) { o.Retryer = aws.NopRetryer{} }); callErr == nil ||
-		!strings.Contains(callErr.Error(), `log in\x1b[31m\u202e`) || !strings.Contains(told.Err.Error(), `407 log in\x1b[31m\u202e`) {
-		t.Errorf("%v\n%v", told.Err, callErr)
-	}
+	return ssmresume.New(ssmresume.Options{Region: "us-east-2", Credentials: credentials("id", "secret", ""), HTTPClient: &http.Client{Transport: tr}})
 }
 
 // TestResumeInParallel: with HTTP/2, requests of one transport would share a
@@ -412,9 +437,15 @@ func TestResumeAfterStop(t *testing.T) {
 			if _, err := rc.Resume(t.Context()); err == nil || len(told) != 0 {
 				t.Errorf("%v, waits %v", err, told)
 			}
-			if _, err := rc.Resume(t.Context()); err != nil || len(told) != 1 || told[0].Attempt != 0 || !strings.Contains(told[0].Err.Error(), want) || told[0].Delay < 250*time.Millisecond {
-				t.Errorf("%v, waits %+v", err, told)
+			if _, err := rc.Resume(t.Context()); err != nil || len(told) != 1 {
+				t.Fatalf("%v, waits %+v, want one", err, told)
 			}
+			type facts struct {
+				Attempt int
+				Err     string
+			}
+			same(t, "the wait", facts{0, want}, facts{told[0].Attempt, textOf(told[0].Err, want)})
+			between(t, "the wait", told[0].Delay, 250*time.Millisecond, time.Second)
 		})
 	}
 }
@@ -471,8 +502,9 @@ func TestKeysWithLineBreak(t *testing.T) {
 		_, err := ssmresume.NewReconnector(client, sessionID).Resume(ctx)
 		cancel()
 		for _, err := range []error{callErr, err} {
-			if err == nil || errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "the provider returned") {
-				t.Errorf("%q: %v", keys, err)
+			same(t, fmt.Sprintf("%q", keys), "the provider returned", textOf(err, "the provider returned"))
+			if errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("%q: not at once", keys)
 			}
 		}
 	}
@@ -503,13 +535,18 @@ func TestResumeStops(t *testing.T) {
 				srv.SetRespond(first(1, tc.resp))
 				begin := time.Now()
 				out, err := ssmresume.NewReconnector(client, sessionID).Resume(t.Context())
-				var op *smithy.OperationError
-				if out != nil || err == nil || !tc.is(err) || !errors.As(err, &op) {
-					t.Errorf("%v, %v", out, err)
+				took := time.Since(begin)
+				if err == nil {
+					t.Fatal(out)
 				}
-				if len(srv.Requests()) != 1 || time.Since(begin) != 0 {
-					t.Errorf("%d requests in %v, want 1 at once", len(srv.Requests()), time.Since(begin))
+				type facts struct {
+					Output, IsIt, OperationError bool
+					Requests                     int
+					Took                         time.Duration
 				}
+				same(t, err.Error(),
+					facts{false, true, true, 1, 0},
+					facts{out != nil, tc.is(err), isA[*smithy.OperationError](err), len(srv.Requests()), took})
 			})
 		})
 	}
@@ -553,10 +590,16 @@ func TestResumeCredentials(t *testing.T) {
 				fixed.Source = source
 				srv, rc := start(t, &cache{current: fixed, next: fixed}, nil)
 				_, err := rc.Resume(t.Context())
-				var refused *ssmresume.CredentialsError
-				if !errors.As(err, &refused) || !refused.Expired || !strings.Contains(err.Error(), source) || len(srv.Requests()) != 1 {
-					t.Errorf("%v after %d requests", err, len(srv.Requests()))
+				refused, ok := errors.AsType[*ssmresume.CredentialsError](err)
+				if !ok {
+					t.Fatal(err)
 				}
+				type facts struct {
+					Expired  bool
+					Text     string
+					Requests int
+				}
+				same(t, err.Error(), facts{true, source, 1}, facts{refused.Expired, textOf(err, source), len(srv.Requests())})
 			})
 		})
 	}
@@ -608,9 +651,10 @@ func TestResumeCredentials(t *testing.T) {
 			_, rc := start(t, provider, func(r ssmresume.Wait) { waits = append(waits, r) })
 			begin := time.Now()
 			_, err := rc.Resume(t.Context())
-			if took := time.Since(begin); err != nil || len(waits) != 1 || took < time.Minute || took > time.Minute+time.Second {
-				t.Errorf("%v after %v, waits %v", err, took, waits)
+			if err != nil || len(waits) != 1 {
+				t.Errorf("%v, waits %v, want one", err, waits)
 			}
+			between(t, "back", time.Since(begin), time.Minute, time.Minute+time.Second)
 			close(release)
 		})
 	})
@@ -648,9 +692,10 @@ func TestResumePace(t *testing.T) {
 			}
 		}
 		// The windows are 1, 4, 16 and 25 s, of which a quarter at least is waited.
-		if took := time.Since(begin); soon > 3 || took < 96*25*time.Second/4 || took > 100*25*time.Second {
-			t.Errorf("%d calls in the first second, 100 in %v", soon, took)
+		if soon > 3 {
+			t.Errorf("%d calls in the first second", soon)
 		}
+		between(t, "100 calls", time.Since(begin), 96*25*time.Second/4, 100*25*time.Second)
 		time.Sleep(25 * time.Second)
 		begin = time.Now()
 		if _, err := rc.Resume(t.Context()); err != nil || time.Since(begin) != 0 {
@@ -700,9 +745,10 @@ func TestResumeRetryAfterIsBounded(t *testing.T) {
 		srv.SetRespond(first(1, busy))
 		begin := time.Now()
 		_, err := ssmresume.NewReconnector(client, sessionID).Resume(t.Context())
-		if took := time.Since(begin); err != nil || took < time.Minute || took > time.Minute+time.Second {
-			t.Errorf("%v after %v", err, took)
+		if err != nil {
+			t.Error(err)
 		}
+		between(t, "back", time.Since(begin), time.Minute, time.Minute+time.Second)
 	})
 }
 
@@ -789,9 +835,10 @@ func TestResumeTLS(t *testing.T) {
 				cancel()
 			}
 		}).Resume(ctx)
-		if !errors.Is(err, context.Canceled) || told.Delay < tc.shortest || told.Delay > tc.longest {
-			t.Errorf("%s: waits %v for %v, want from %v to %v", name, told.Delay, told.Err, tc.shortest, tc.longest)
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: %v", name, err)
 		}
+		between(t, fmt.Sprintf("%s waits for %v", name, told.Err), told.Delay, tc.shortest, tc.longest)
 	}
 }
 
@@ -1059,17 +1106,26 @@ func TestHandshakeHeader(t *testing.T) {
 		client := ssmresume.New(ssmresume.Options{Region: "us-east-2", BaseEndpoint: tc.endpoint, Credentials: credentials("id", "secret", secretToken), HTTPClient: noIO(t)})
 		h, err := client.HandshakeHeader(t.Context(), u)
 		if tc.err != "" {
-			if err == nil || !strings.Contains(err.Error(), tc.err) || strings.Contains(err.Error(), "cell-number") {
-				t.Errorf("%s: %v, want %s", name, err, tc.err)
+			same(t, name, tc.err, textOf(err, tc.err))
+			if err != nil && strings.Contains(err.Error(), "cell-number") {
+				t.Errorf("%s: the error repeats the query: %v", name, err)
 			}
 			continue
 		}
-		if err != nil || h == nil || !strings.Contains(h.Get("Authorization"), tc.want) {
+		if err != nil || h == nil {
 			t.Errorf("%s: %v, %v", name, h, err)
+			continue
 		}
-		if tc.want == "" && len(h) != 0 || tc.want != "" && (len(h) != 3 || h.Get("X-Amz-Security-Token") != secretToken) {
-			t.Errorf("%s: header %v", name, h)
+		type facts struct {
+			Fields int
+			Token  string
+			Scope  bool
 		}
+		want := facts{3, secretToken, true}
+		if tc.want == "" { // not signed
+			want = facts{0, "", true}
+		}
+		same(t, name, want, facts{len(h), h.Get("X-Amz-Security-Token"), strings.Contains(h.Get("Authorization"), tc.want)})
 	}
 	client := ssmresume.New(ssmresume.Options{Region: "us-east-2", Credentials: credentials("id", "secret", "")})
 	if _, err := client.HandshakeHeader(t.Context(), ssmresume.StreamURL{}); err == nil {

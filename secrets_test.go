@@ -136,15 +136,20 @@ func TestRedactedDoesNotReadBack(t *testing.T) {
 
 func TestWaysOut(t *testing.T) {
 	token, u, out := secretValues(t)
-	if token.Reveal() != secretToken || token.IsZero() || !token.Equal(ssmresume.NewToken(secretToken)) || token.Equal(ssmresume.Token{}) {
-		t.Error("token does not reveal what it was made of")
+	type tokenFacts struct {
+		Revealed                   string
+		Zero, EqualsSame, EqualsNo bool
 	}
+	same(t, "the token",
+		tokenFacts{secretToken, false, true, false},
+		tokenFacts{token.Reveal(), token.IsZero(), token.Equal(ssmresume.NewToken(secretToken)), token.Equal(ssmresume.Token{})})
 	if zero := ssmresume.NewToken(""); !zero.IsZero() || zero.Reveal() != "" {
 		t.Error("a token of nothing is not zero")
 	}
-	if !strings.Contains(u.DialURL(), secretQuery) || !u.Presigned || u.Equal(ssmresume.StreamURL{}) || !u.Equal(out.StreamURL) {
-		t.Error("stream URL is not what was parsed")
-	}
+	type urlFacts struct{ Query, Presigned, EqualsSame, EqualsNo bool }
+	same(t, "the stream URL",
+		urlFacts{true, true, true, false},
+		urlFacts{strings.Contains(u.DialURL(), secretQuery), u.Presigned, u.Equal(out.StreamURL), u.Equal(ssmresume.StreamURL{})})
 	if got, want := u.String(), "wss://ssmmessages.us-east-2.amazonaws.com/v1/data-channel/s?[redacted]"; got != want {
 		t.Errorf("String() = %q, want %q", got, want)
 	}

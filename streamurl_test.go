@@ -1,6 +1,7 @@
 package ssmresume_test
 
 import (
+	"fmt"
 	"net/url"
 	"strings"
 	"testing"
@@ -201,12 +202,18 @@ func FuzzParseStreamURL(f *testing.F) {
 		if u.DialURL() != s { // what we accept, we must not change
 			t.Errorf("DialURL() = %q, want %q", u.DialURL(), s)
 		}
-		if u.SessionID == "" || strings.Contains(u.SessionID, "/") || u.Host == "" || (u.Partition == "") != (u.Region == "") {
-			t.Errorf("ParseStreamURL(%q) = %+v", s, fields(u))
-		}
+		type facts struct{ NoSession, SlashInSession, NoHost, OnlyPartitionOrRegion bool }
+		same(t, fmt.Sprintf("ParseStreamURL(%q) = %+v", s, fields(u)), facts{},
+			facts{u.SessionID == "", strings.Contains(u.SessionID, "/"), u.Host == "", (u.Partition == "") != (u.Region == "")})
 		parsed, err := url.Parse(s)
-		if err != nil || parsed.Host != u.Host || !strings.HasSuffix(parsed.Path, "/"+u.SessionID) {
-			t.Errorf("net/url sees %v, %v in %q", parsed, err, s)
+		if err != nil {
+			t.Fatalf("net/url: %v in %q", err, s)
+		}
+		if parsed.Host != u.Host {
+			t.Errorf("host %q, net/url sees %q", u.Host, parsed.Host)
+		}
+		if !strings.HasSuffix(parsed.Path, "/"+u.SessionID) {
+			t.Errorf("session %q, net/url sees the path %q", u.SessionID, parsed.Path)
 		}
 		// What is printed is not longer secret than its base.
 		base, _, _ := strings.Cut(s, "?")
