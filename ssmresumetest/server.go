@@ -80,6 +80,8 @@ type Server struct {
 	streamURL   func(sessionID string) string
 	clockOffset time.Duration
 	limit       *bucket
+	operations  map[string]func(Request) *Response // by X-Amz-Target
+	dataChannel http.Handler
 }
 
 type session struct {
@@ -286,8 +288,8 @@ func (s *Server) ExpireCredentials(accessKeyID string) {
 }
 
 // SetStreamURL sets the function that makes the StreamUrl of the answers. Nil
-// means a URL on the server's own host with a new cell-number each time; the
-// server has no data channel to dial there.
+// means a URL on the server's own host with a new cell-number each time; there is
+// no data channel to dial there without [Server.SetDataChannel].
 func (s *Server) SetStreamURL(streamURL func(sessionID string) string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -359,12 +361,16 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 	s.mu.Lock()
 	s.requests = append(s.requests, seen)
-	respond, now := s.respond, time.Now().Add(s.clockOffset)
+	respond, now, dataChannel := s.respond, time.Now().Add(s.clockOffset), s.dataChannel
 	s.mu.Unlock()
 
 	var resp *Response
 	if respond != nil {
 		resp = respond(seen)
+	}
+	if resp == nil && dataChannel != nil && strings.HasPrefix(r.URL.Path, dataChannelPath) {
+		dataChannel.ServeHTTP(w, r)
+		return
 	}
 	if resp == nil {
 		resp = s.answer(r, seen, now)
@@ -380,23 +386,44 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (s *Server) success(id string) *Response {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.issue(id, s.sessionFor(id))
+	return jsonResponse(http.StatusOK, s.issue(id, s.sessionFor(id)))
 }
 
 // answer is the answer without a fault.
 func (s *Server) answer(r *http.Request, seen Request, now time.Time) *Response {
+	target := r.Header.Get("X-Amz-Target")
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	refused, operation := s.refuse(r, seen, now), s.operations[target]
+	s.mu.Unlock()
+	switch {
+	case refused != nil:
+		return refused
+	case operation != nil:
+		return operation(seen)
+	case target == targetPrefix+"ResumeSession":
+		return s.resumeSession(seen)
+	}
+	return Fail(http.StatusBadRequest, "UnknownOperationException", "")
+}
+
+// refuse returns what refuses a request whatever it asks for, or nil. s.mu is
+// held.
+func (s *Server) refuse(r *http.Request, seen Request, now time.Time) *Response {
 	if refused := s.verify(r, seen.Body, "ssm", now); refused != nil {
 		return refused
 	}
 	if r.Method != http.MethodPost || r.URL.Path != "/" {
 		return Fail(http.StatusNotFound, "UnknownOperationException", "")
 	}
-	if mediaType, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); strings.TrimSpace(mediaType) != "application/x-amz-json-1.1" ||
-		r.Header.Get("X-Amz-Target") != "AmazonSSM.ResumeSession" {
+	if mediaType, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); strings.TrimSpace(mediaType) != "application/x-amz-json-1.1" {
 		return Fail(http.StatusBadRequest, "UnknownOperationException", "")
 	}
+	return nil
+}
+
+func (s *Server) resumeSession(seen Request) *Response {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	var in map[string]any
 	if err := json.Unmarshal(seen.Body, &in); err != nil || in == nil {
 		return Fail(http.StatusBadRequest, "SerializationException", "Start of structure or map found where not expected.")
@@ -429,7 +456,7 @@ func (s *Server) answer(r *http.Request, seen Request, now time.Time) *Response 
 	if session.gone == timedOut {
 		return jsonResponse(http.StatusOK, resumed{SessionId: id, StreamUrl: s.newStreamURL(id)})
 	}
-	return s.issue(id, session)
+	return jsonResponse(http.StatusOK, s.issue(id, session))
 }
 
 // resumed is the service's answer.
@@ -439,13 +466,13 @@ type resumed struct {
 	StreamUrl  string
 }
 
-// issue answers with a new token, which session, if any, remembers.
-func (s *Server) issue(id string, session *session) *Response {
+// issue makes an answer with a new token, which session, if any, remembers.
+func (s *Server) issue(id string, session *session) resumed {
 	token := "AAEAA+/" + randomBase64(tokenBytes) + "="
 	if session != nil {
 		session.token = token
 	}
-	return jsonResponse(http.StatusOK, resumed{id, token, s.newStreamURL(id)})
+	return resumed{id, token, s.newStreamURL(id)}
 }
 
 // sessionFor returns nil if there is no such session.
@@ -465,7 +492,7 @@ func (s *Server) newStreamURL(id string) string {
 		scheme = "wss"
 	}
 	_, host, _ := strings.Cut(s.http.URL, "://")
-	return scheme + "://" + host + "/v1/data-channel/" + (&url.URL{Path: id}).EscapedPath() +
+	return scheme + "://" + host + dataChannelPath + (&url.URL{Path: id}).EscapedPath() +
 		"?role=publish_subscribe&cell-number=AAEA+/" + randomBase64(cellNumberBytes) + "=="
 }
 
