@@ -121,41 +121,52 @@ var ErrDigest = errors.New("the payload's digest is wrong")
 // payload. Like that client it takes messages about publication by their type
 // alone, and takes all that follows the header for the payload.
 func Parse(frame []byte) (Message, error) {
+	m, err := ParseUnverified(frame)
+	if err != nil || m.Type == StartPublication || m.Type == PausePublication {
+		return m, err
+	}
+	if binary.BigEndian.Uint32(frame[headerLen:]) != 0 && sha256.Sum256(m.Payload) != [sha256.Size]byte(frame[digestAt:]) {
+		return Message{}, ErrDigest
+	}
+	return m, nil
+}
+
+// ParseUnverified is [Parse] without a look at the digest, which the real agent
+// does not verify either.
+func ParseUnverified(frame []byte) (Message, error) {
 	if len(frame) < typeAt+typeLen {
 		return Message{}, fmt.Errorf("a message of %d bytes is too short for a type", len(frame))
 	}
 	m := Message{Type: Type(trimType(frame[typeAt : typeAt+typeLen]))}
-	if m.Type == StartPublication || m.Type == PausePublication {
-		return m, nil
-	}
+	publication := m.Type == StartPublication || m.Type == PausePublication
 	if len(frame) < payloadAt {
+		if publication {
+			return m, nil
+		}
 		return Message{}, fmt.Errorf("a message of %d bytes is too short for a header", len(frame))
 	}
-	if n := binary.BigEndian.Uint32(frame); n != headerLen {
-		return Message{}, fmt.Errorf("a header length of %d, not %d", n, headerLen)
+	created, number := int64(binary.BigEndian.Uint64(frame[createdAt:])), int64(binary.BigEndian.Uint64(frame[numberAt:]))
+	if !publication {
+		switch n := binary.BigEndian.Uint32(frame); {
+		case n != headerLen:
+			return Message{}, fmt.Errorf("a header length of %d, not %d", n, headerLen)
+		case m.Type == "":
+			return Message{}, errors.New("a message without a type")
+		case binary.BigEndian.Uint32(frame[schemaAt:]) == 0:
+			return Message{}, errors.New("a message without a schema version")
+		case created == 0:
+			return Message{}, errors.New("a message without a date")
+		case number < 0:
+			return Message{}, fmt.Errorf("a message with the number %d", number)
+		}
 	}
-	created := binary.BigEndian.Uint64(frame[createdAt:])
-	switch {
-	case m.Type == "":
-		return Message{}, errors.New("a message without a type")
-	case binary.BigEndian.Uint32(frame[schemaAt:]) == 0:
-		return Message{}, errors.New("a message without a schema version")
-	case created == 0:
-		return Message{}, errors.New("a message without a date")
-	}
-	m.Created = time.UnixMilli(int64(created))
-	m.Number = int64(binary.BigEndian.Uint64(frame[numberAt:]))
-	if m.Number < 0 {
-		return Message{}, fmt.Errorf("a message with the number %d", m.Number)
-	}
+	m.Created = time.UnixMilli(created)
+	m.Number = number
 	m.Flags = binary.BigEndian.Uint64(frame[flagsAt:])
 	copy(m.ID[8:], frame[idAt:])
 	copy(m.ID[:8], frame[idAt+8:])
 	m.PayloadType = PayloadType(binary.BigEndian.Uint32(frame[payloadTypeAt:]))
 	m.Payload = frame[payloadAt:]
-	if binary.BigEndian.Uint32(frame[headerLen:]) != 0 && sha256.Sum256(m.Payload) != [sha256.Size]byte(frame[digestAt:]) {
-		return Message{}, ErrDigest
-	}
 	return m, nil
 }
 
