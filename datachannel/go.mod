@@ -6,6 +6,7 @@ replace github.com/ssmresume/ssmresume => ../
 
 require (
 	github.com/coder/websocket v1.8.15
+	github.com/google/go-cmp v0.7.0
 	github.com/ssmresume/ssmresume v0.0.0-00010101000000-000000000000
 )
 

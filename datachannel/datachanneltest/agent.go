@@ -374,7 +374,9 @@ func (a *agent) output(t wire.PayloadType, payload []byte) {
 		a.live++
 		a.arm()
 	}
-	a.emit(frame, m)
+	if !a.paused { // else it is only kept
+		a.emit(frame, m)
+	}
 }
 
 // tell sends agent_session_state.
