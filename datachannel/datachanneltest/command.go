@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"sync"
 
 	"github.com/ssmresume/ssmresume/datachannel/internal/wire"
 )
@@ -111,14 +110,12 @@ func (c *command) run() error {
 		<-code
 		return nil
 	}
-	var failed [2]error
-	var pumps sync.WaitGroup
-	pumps.Go(func() { failed[0] = c.a.pump(c.stderr, wire.StdErr, false) })
-	pumps.Go(func() { failed[1] = c.a.pump(c.stdout, wire.Data, false) })
-	pumps.Wait()
-	for _, err := range failed {
-		if err != nil {
-			return err
+	failed := make(chan error, 2)
+	c.a.wg.Go(func() { failed <- c.a.pump(c.stderr, wire.StdErr, false) })
+	c.a.wg.Go(func() { failed <- c.a.pump(c.stdout, wire.Data, false) })
+	for range 2 {
+		if err := <-failed; err != nil {
+			return err // the other one is interrupted
 		}
 	}
 	c.a.output(wire.ExitCode, fmt.Appendf(nil, "EXIT_CODE: %d", <-code))
