@@ -1,6 +1,6 @@
 module github.com/ssmresume/ssmresume/datachannel
 
-go 1.26
+go 1.26.0
 
 replace github.com/ssmresume/ssmresume => ../
 

@@ -50,7 +50,7 @@ func (c *client) close() {
 func dial(t *testing.T, srv *datachanneltest.Server, out *ssmresume.ResumeSessionOutput) (*websocket.Conn, *http.Response, error) {
 	t.Helper()
 	cfg := srv.Config()
-	header, err := ssmresume.NewFromConfig(cfg).StreamHeader(t.Context(), out.StreamURL)
+	header, err := ssmresume.NewFromConfig(cfg).HandshakeHeader(t.Context(), out.StreamURL)
 	if err != nil {
 		t.Fatal(err)
 	}

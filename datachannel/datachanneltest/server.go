@@ -91,11 +91,11 @@ func (s *Server) Start(options Options) (*ssmresume.ResumeSessionOutput, *Sessio
 	s.mu.Unlock()
 	s.AddSession(session.id)
 	token, rawURL := s.Issue(session.id)
-	streamURL, err := ssmresume.ParseStreamURL(rawURL)
+	first, err := ssmresume.NewOutput(session.id, token, rawURL)
 	if err != nil {
-		panic("datachanneltest: " + err.Error()) // only an ID or a function of SetStreamURL that cannot be part of a URL
+		panic("datachanneltest: " + err.Error()) // an ID, or a function of SetStreamURL, that makes no URL
 	}
-	return &ssmresume.ResumeSessionOutput{SessionID: session.id, TokenValue: ssmresume.NewToken(token), StreamURL: streamURL}, session
+	return first, session
 }
 
 // Session returns the handle of a session, also of one that a client has started
