@@ -5,12 +5,10 @@ go 1.26.0
 replace github.com/ssmresume/ssmresume => ../
 
 require (
+	github.com/aws/aws-sdk-go-v2 v1.48.0
 	github.com/coder/websocket v1.8.15
 	github.com/google/go-cmp v0.7.0
 	github.com/ssmresume/ssmresume v0.0.0-00010101000000-000000000000
 )
 
-require (
-	github.com/aws/aws-sdk-go-v2 v1.48.0 // indirect
-	github.com/aws/smithy-go v1.28.9 // indirect
-)
+require github.com/aws/smithy-go v1.28.9 // indirect

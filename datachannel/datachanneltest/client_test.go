@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -27,8 +28,9 @@ type client struct {
 	next  int64
 	mu    sync.Mutex
 	seen  map[int64]bool
-	err   error  // why the channel ended
-	proto string // ClientVersion of the handshake
+	err   error          // why the channel ended
+	proto string         // ClientVersion of the handshake
+	kept  []wire.Message // came, and was not wanted yet
 }
 
 // open opens the data channel of out.
@@ -49,10 +51,19 @@ func (c *client) close() {
 
 func dial(t *testing.T, srv *datachanneltest.Server, out *ssmresume.ResumeSessionOutput) (*websocket.Conn, *http.Response, error) {
 	t.Helper()
+	return dialWith(t, srv, out, nil)
+}
+
+// dialWith edits the handshake's header.
+func dialWith(t *testing.T, srv *datachanneltest.Server, out *ssmresume.ResumeSessionOutput, edit func(http.Header)) (*websocket.Conn, *http.Response, error) {
+	t.Helper()
 	cfg := srv.Config()
 	header, err := ssmresume.NewFromConfig(cfg).HandshakeHeader(t.Context(), out.StreamURL)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if edit != nil {
+		edit(header)
 	}
 	options := &websocket.DialOptions{HTTPHeader: header}
 	if hc, ok := cfg.HTTPClient.(*http.Client); ok {
@@ -140,13 +151,20 @@ func (c *client) sendAt(number int64, t wire.PayloadType, payload []byte) {
 // want returns the next message of type t and, if it is numbered, of payload type p.
 func (c *client) want(t wire.Type, p wire.PayloadType) wire.Message {
 	c.t.Helper()
+	wanted := func(m wire.Message) bool { return m.Type == t && (m.Type != wire.Output || m.PayloadType == p) }
+	if i := slices.IndexFunc(c.kept, wanted); i >= 0 {
+		m := c.kept[i]
+		c.kept = slices.Delete(c.kept, i, i+1)
+		return m
+	}
 	timeout := time.After(20 * time.Second)
 	for {
 		select {
 		case m := <-c.in:
-			if m.Type == t && (m.Type != wire.Output || m.PayloadType == p) {
+			if wanted(m) {
 				return m
 			}
+			c.kept = append(c.kept, m)
 		case <-timeout:
 			c.t.Fatalf("no %s of type %d", t, p)
 		}

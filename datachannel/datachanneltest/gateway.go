@@ -132,7 +132,7 @@ func (s *Session) read(ch *channel) {
 		}
 		s.toAgent.waitRoom()
 		if !s.isClient(ch) {
-			return
+			continue // it is being closed
 		}
 		s.toAgent.push(parcel{frame: m.Payload, message: m})
 	}
