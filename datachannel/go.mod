@@ -9,6 +9,7 @@ require (
 	github.com/coder/websocket v1.8.15
 	github.com/google/go-cmp v0.7.0
 	github.com/ssmresume/ssmresume v0.0.0-00010101000000-000000000000
+	github.com/xtaci/smux v1.5.58
 )
 
 require github.com/aws/smithy-go v1.28.9 // indirect
