@@ -2,6 +2,7 @@ package datachanneltest
 
 import (
 	"context"
+	"errors"
 	"net"
 	"time"
 )
@@ -39,7 +40,7 @@ type Options struct {
 	Properties map[string]string
 
 	SeparateOutput  bool   // of NonInteractiveCommands: standard error and the exit code are sent as such
-	KMS             *KMS   // the key with which the session is encrypted; nil: it is not
+	KMS             *KMS   // the key with which the session is encrypted; nil: it is not, as no port is
 	CustomerMessage string // of the handshake
 
 	// OutputPause is how long the agent sleeps after each message of output. The
@@ -70,8 +71,11 @@ func (o Options) withDefaults() Options {
 	if o.Type == "" {
 		o.Type = StandardStream
 	}
+	if o.Type == Port && o.Dial == nil {
+		o.Dial = func(context.Context) (net.Conn, error) { return nil, errors.New("no Options.Dial") }
+	}
 	if o.Dial != nil {
-		o.Type = Port
+		o.Type, o.KMS = Port, nil
 		if o.Properties == nil {
 			o.Properties = map[string]string{"portNumber": "80", "type": localPortForwarding}
 		}

@@ -8,13 +8,17 @@ import (
 // pipeSize is how much a pipe holds, as those of Linux do.
 const pipeSize = 64 << 10
 
+// buffers holds the buffers of pipes that are empty, which most are.
+var buffers = sync.Pool{New: func() any { return new([pipeSize]byte) }}
+
 // A pipe carries bytes from writers to a reader, and holds pipeSize of them.
 type pipe struct {
-	mu      sync.Mutex
-	changed *sync.Cond
-	buf     []byte // what was written and not yet read
-	eof     bool   // nothing more will be written
-	closed  bool   // nothing more will be read
+	mu       sync.Mutex
+	changed  *sync.Cond
+	buf      *[pipeSize]byte // nil while it is empty
+	from, to int             // of buf: what was written and not yet read
+	eof      bool            // nothing more will be written
+	closed   bool            // nothing more will be read
 }
 
 func newPipe() *pipe {
@@ -27,19 +31,18 @@ func newPipe() *pipe {
 func (p *pipe) Read(b []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for len(p.buf) == 0 && !p.eof && !p.closed {
+	for p.buf == nil && !p.eof && !p.closed {
 		p.changed.Wait()
 	}
 	switch {
 	case p.closed:
 		return 0, io.ErrClosedPipe
-	case len(p.buf) == 0:
+	case p.buf == nil:
 		return 0, io.EOF
 	}
-	n := copy(b, p.buf)
-	p.buf = p.buf[n:]
-	if len(p.buf) == 0 && cap(p.buf) < 1<<10 {
-		p.buf = nil
+	n := copy(b, p.buf[p.from:p.to])
+	if p.from += n; p.from == p.to {
+		p.free()
 	}
 	p.changed.Broadcast()
 	return n, nil
@@ -51,15 +54,24 @@ func (p *pipe) Write(b []byte) (n int, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for {
-		for len(p.buf) >= pipeSize && !p.eof && !p.closed {
+		for p.to-p.from == pipeSize && !p.eof && !p.closed {
 			p.changed.Wait()
 		}
 		if p.eof || p.closed {
 			return n, io.ErrClosedPipe
 		}
-		part := b[n:min(len(b), n+pipeSize-len(p.buf))]
-		p.buf = append(p.buf, part...)
-		n += len(part)
+		if p.buf == nil && n < len(b) {
+			p.buf = buffers.Get().(*[pipeSize]byte)
+		}
+		if len(b)-n > pipeSize-p.to && p.from > 0 {
+			p.to = copy(p.buf[:], p.buf[p.from:p.to])
+			p.from = 0
+		}
+		if p.buf != nil {
+			m := copy(p.buf[p.to:], b[n:])
+			p.to += m
+			n += m
+		}
 		p.changed.Broadcast()
 		if n == len(b) {
 			return n, nil
@@ -80,6 +92,14 @@ func (p *pipe) close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.closed = true
-	p.buf = nil
+	p.free()
 	p.changed.Broadcast()
+}
+
+// free gives the buffer back. p.mu is held.
+func (p *pipe) free() {
+	if p.buf != nil {
+		buffers.Put(p.buf)
+	}
+	p.buf, p.from, p.to = nil, 0, 0
 }

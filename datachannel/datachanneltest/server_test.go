@@ -261,17 +261,39 @@ func TestUndelivered(t *testing.T) {
 	for _, keep := range []bool{false, true} {
 		t.Run(fmt.Sprint(keep), func(t *testing.T) {
 			on(t, func(t *testing.T, srv *datachanneltest.Server) {
-				// Paused, this agent reads one line more, and an input makes it send all.
-				first, session := srv.Start(datachanneltest.Options{Program: parrot, KeepUndelivered: keep})
+				clock := func(ctx context.Context, term *datachanneltest.Terminal) int {
+					for i := 0; ctx.Err() == nil; i++ {
+						fmt.Fprintf(term.Stdout, "%d ", i)
+						select {
+						case <-time.After(time.Second):
+						case <-ctx.Done():
+						}
+					}
+					return 0
+				}
+				first, session := srv.Start(datachanneltest.Options{Program: clock, KeepUndelivered: keep})
+				session.SetRoundTrip(2 * time.Second)
 				c := open(t, srv, first)
-				c.wantOutput("$ ")
+				c.wantOutput("0 ")
 				session.DisconnectAgent()
-				c.send(wire.Data, []byte("a\n"))
-				synctest.Wait()
+				c.send(wire.Data, nil)
+				time.Sleep(2 * time.Second)
 				session.ReconnectAgent()
-				synctest.Wait()
+				time.Sleep(2 * time.Second)
 				if got, want := session.Stats().NextInput, map[bool]int64{true: 1}[keep]; got != want {
 					t.Errorf("the agent expects %d, want %d", got, want)
+				}
+
+				// What is under way when the client goes, before the agent is told.
+				session.Cut()
+				c.want("closed", 0)
+				last := session.Stats().NextOutput - 1
+				time.Sleep(1500 * time.Millisecond)
+				c.resume()
+				time.Sleep(1500 * time.Millisecond) // the agent's repeat would take 2 s
+				c.close()
+				if c.seen[last] != keep {
+					t.Errorf("output %d came: %v", last, c.seen[last])
 				}
 			})
 		})

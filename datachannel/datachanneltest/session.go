@@ -272,11 +272,6 @@ func (s *Session) open(ch *channel, clientID string) bool {
 		s.started = true
 		s.agent.start()
 	}
-	for _, p := range s.pending[fromAgent] {
-		p.epoch = s.epoch
-		s.toClient.push(p)
-	}
-	s.pending[fromAgent] = nil
 	if !s.away {
 		s.tellAgent(wire.StartPublication)
 		s.tellClient(wire.StartPublication, nil)
@@ -361,17 +356,22 @@ func (s *Session) filtered(from Side, p parcel, deliver func(parcel)) {
 
 func (s *Session) toClientNow(p parcel) {
 	s.mu.Lock()
-	ch := s.client
-	if ch == nil || p.epoch != s.epoch {
-		if s.options.KeepUndelivered && ch == nil && p.message.Type == wire.Output {
+	ch, keep := s.client, s.options.KeepUndelivered
+	if ch == nil || p.epoch != s.epoch && !keep {
+		if keep && p.message.Type == wire.Output {
 			s.pending[fromAgent] = append(s.pending[fromAgent], p)
 		}
 		s.mu.Unlock()
 		return
 	}
+	kept := s.pending[fromAgent]
+	s.pending[fromAgent] = nil
 	s.mu.Unlock()
-	if ch.write(p.frame) != nil {
-		ch.ws.CloseNow() // its reader takes note
+	for _, p := range append(kept, p) {
+		if ch.write(p.frame) != nil {
+			ch.ws.CloseNow() // its reader takes note
+			return
+		}
 	}
 }
 

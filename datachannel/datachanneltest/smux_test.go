@@ -18,9 +18,9 @@ import (
 
 // stream is the byte stream of a port session, of a client's messages.
 type stream struct {
-	c     *client
-	mu    sync.Mutex
-	rest  []byte
+	c    *client
+	mu   sync.Mutex
+	rest []byte
 }
 
 func newStream(c *client) *stream { return &stream{c: c} }
