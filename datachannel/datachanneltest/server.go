@@ -123,15 +123,15 @@ func (s *Server) TimeOut(id string) {
 // A StartRequest is what a client asked of StartSession.
 type StartRequest struct {
 	Target       string
-	DocumentName string              `json:",omitempty"`
-	Reason       string              `json:",omitempty"`
-	Parameters   map[string][]string `json:",omitempty"`
+	DocumentName string
+	Reason       string
+	Parameters   map[string][]string
 }
 
-// OnStart sets what a session is that a client starts with StartSession, such as
+// SetStart sets what a session is that a client starts with StartSession, such as
 // the AWS CLI does. Without it, or where it returns an error, the answer is
 // TargetNotConnected.
-func (s *Server) OnStart(options func(StartRequest) (Options, error)) {
+func (s *Server) SetStart(options func(StartRequest) (Options, error)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.onStart = options

@@ -494,7 +494,7 @@ func TestStartSession(t *testing.T) {
 			t.Errorf("%d %v", status, answer)
 		}
 		var asked datachanneltest.StartRequest
-		srv.OnStart(func(r datachanneltest.StartRequest) (datachanneltest.Options, error) {
+		srv.SetStart(func(r datachanneltest.StartRequest) (datachanneltest.Options, error) {
 			asked = r
 			return datachanneltest.Options{Program: parrot}, nil
 		})
