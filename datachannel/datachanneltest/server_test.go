@@ -398,6 +398,31 @@ func TestRoundTrip(t *testing.T) {
 	})
 }
 
+// TestUnderWay: what was on its way to a channel does not come by the next one.
+func TestUnderWay(t *testing.T) {
+	on(t, func(t *testing.T, srv *datachanneltest.Server) {
+		first, session := srv.Start(datachanneltest.Options{Program: parrot})
+		session.SetRoundTrip(2 * time.Second)
+		c := open(t, srv, first)
+		c.wantOutput("$ ")
+		c.send(wire.Data, []byte("x\n"))
+		time.Sleep(1500 * time.Millisecond)
+		synctest.Wait()
+		st := session.Stats()
+		if st.NextOutput == 1 || st.NextInput != 1 {
+			t.Fatalf("%+v", st)
+		}
+		session.Cut()
+		c.resume()
+		time.Sleep(time.Second)
+		synctest.Wait()
+		c.close()
+		if c.seen[1] || session.Stats().Opened != 2 {
+			t.Errorf("output 1 came by the next channel; %+v", session.Stats())
+		}
+	})
+}
+
 // TestTerminate: both sides and the endpoint learn of it.
 func TestTerminate(t *testing.T) {
 	on(t, func(t *testing.T, srv *datachanneltest.Server) {
