@@ -49,7 +49,9 @@ func TestSetDataChannel(t *testing.T) {
 	if status, body := get(); status != http.StatusOK || body != "/v1/data-channel/ana-0a1b" {
 		t.Errorf("%d %s", status, body)
 	}
-	srv.SetRespond(func(ssmresumetest.Request) *ssmresumetest.Response { return ssmresumetest.Raw(http.StatusForbidden, nil, "") })
+	srv.SetRespond(func(ssmresumetest.Request) *ssmresumetest.Response {
+		return ssmresumetest.Raw(http.StatusForbidden, nil, "")
+	})
 	if status, _ := get(); status != http.StatusForbidden {
 		t.Errorf("refused: %d", status)
 	}

@@ -41,6 +41,7 @@ type agent struct {
 	transmit  func(frame []byte, m wire.Message) // to the gateway; does not block
 	room      func()                             // blocks while the gateway takes no more
 	done      func(told bool, output string)     // the session has ended; told: the service is told so
+	reacks    bool                               // it acknowledges a duplicate again
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -105,6 +106,7 @@ func newAgent(o Options, sessionID string) *agent {
 	a := &agent{
 		options:    o,
 		sessionID:  sessionID,
+		reacks:     versionAtLeast(o.AgentVersion, reacksFrom),
 		ctx:        ctx,
 		cancel:     cancel,
 		responses:  make(chan wire.Response),
@@ -236,7 +238,7 @@ func (a *agent) input(m wire.Message) {
 			a.acknowledge(m)
 		}
 	case m.Number < expected:
-		if versionAtLeast(a.options.AgentVersion, reacksFrom) {
+		if a.reacks {
 			a.acknowledge(m)
 		}
 	default:

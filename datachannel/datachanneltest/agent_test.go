@@ -497,7 +497,9 @@ func TestKMS(t *testing.T) {
 					return
 				}
 				b.ack(1, 2, 3)
-				b.take()
+				if got := b.take(); !strings.Contains(got, kmsGreeting) {
+					t.Errorf("the greeting is missing in %q", got)
+				}
 				b.in(2, wire.Data, "not encrypted")
 				b.want("")
 				b.in(2, wire.Data, string(keys.seal([]byte("a"))))
@@ -623,5 +625,173 @@ func TestVersions(t *testing.T) {
 		if got := versionAtLeast(tc.version, tc.least); got != tc.want {
 			t.Errorf("%q at least %q: %v", tc.version, tc.least, got)
 		}
+	}
+}
+
+// muxBytes returns frames of smux: command and data, stream 3.
+func muxBytes(frames ...string) string {
+	var all string
+	for _, f := range frames {
+		all += string([]byte{muxVersion, f[0] - '0', byte(len(f) - 1), 0, 3, 0, 0, 0}) + f[1:]
+	}
+	return all
+}
+
+// TestStreams: a stream's end goes both ways, and what cannot be reached is told.
+func TestStreams(t *testing.T) {
+	const open, end, data = "0", "1", "2"
+	var ended chan error // of a bubble
+	for name, tc := range map[string]struct {
+		dial     func(context.Context) (net.Conn, error)
+		in, want string
+	}{
+		"refused": {func(context.Context) (net.Conn, error) { return nil, errors.New("refused") }, muxBytes(open), "\x00\x00\x00\x03" + muxBytes(end)},
+		"the port ends": {func(context.Context) (net.Conn, error) {
+			near, far := net.Pipe()
+			go func() {
+				io.WriteString(far, "bye")
+				far.Close()
+			}()
+			return near, nil
+		}, muxBytes(open), muxBytes(data+"bye", end)},
+		"the client ends": {func(context.Context) (net.Conn, error) {
+			near, far := net.Pipe()
+			go func() {
+				b, err := io.ReadAll(far)
+				if string(b) != "last words" {
+					err = fmt.Errorf("the port got %q, %w", b, err)
+				}
+				ended <- err
+				far.Close()
+			}()
+			return near, nil
+		}, muxBytes(open, data+"last words", end), muxBytes(end)},
+		"no smux": {echoService, "GET / HTTP/1.1\r\n", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			onBench(t, Options{Dial: tc.dial}, func(b *bench) {
+				ended = make(chan error, 1)
+				b.handshake("1.2.764.0")
+				b.in(1, wire.Data, tc.in)
+				b.wantText("ack 1", tc.want)
+				switch name {
+				case "the client ends":
+					if err := <-ended; err != nil {
+						t.Error(err)
+					}
+				case "no smux":
+					if end := b.ended(); !strings.Contains(end, "not smux") {
+						t.Errorf("%q", end)
+					}
+				}
+			})
+		})
+	}
+}
+
+// TestStalledStream: a port that reads nothing stalls the session at 4 MiB.
+func TestStalledStream(t *testing.T) {
+	onBench(t, Options{Dial: func(context.Context) (net.Conn, error) {
+		near, _ := net.Pipe()
+		return near, nil
+	}}, func(b *bench) {
+		b.handshake("1.2.764.0")
+		b.in(1, wire.Data, muxBytes("0"))
+		const size = 32 << 10
+		frame := string([]byte{muxVersion, muxPSH, 0, size >> 8, 3, 0, 0, 0}) + strings.Repeat("x", size)
+		const n = 1000
+		var sending sync.WaitGroup
+		sending.Go(func() {
+			for i := range int64(n) {
+				b.in(2+i, wire.Data, frame)
+			}
+		})
+		time.Sleep(time.Minute)
+		acks := strings.Count(b.take(), "ack")
+		if least, most := muxBuffer/size, (muxBuffer+2*pipeSize)/size+1; acks < least || acks > most {
+			t.Errorf("%d frames of 32 KiB were taken, want %d to %d", acks, least, most)
+		}
+		b.stop()
+		sending.Wait()
+	})
+}
+
+func TestInterrupt(t *testing.T) {
+	onBench(t, Options{Type: NonInteractiveCommands, Program: func(ctx context.Context, term *Terminal) int {
+		if n, err := term.Stdin.Read(make([]byte, 1)); err != io.EOF {
+			t.Errorf("standard input: %d, %v", n, err)
+		}
+		<-ctx.Done()
+		return 1
+	}}, func(b *bench) {
+		b.handshake("1.2.764.0")
+		b.in(1, wire.Data, "text is not read")
+		b.want("ack 1")
+		if end := b.ended(); end != "" {
+			t.Error(end)
+		}
+		b.in(2, wire.Data, "\x03")
+		b.want("ack 2")
+		if end := b.ended(); !strings.HasPrefix(end, `told true ""`) {
+			t.Error(end)
+		}
+	})
+}
+
+func TestResized(t *testing.T) {
+	onBench(t, Options{Program: func(ctx context.Context, term *Terminal) int {
+		select {
+		case <-time.After(time.Second):
+			fmt.Fprint(term.Stdout, <-term.Resized)
+		case <-ctx.Done():
+		}
+		<-ctx.Done()
+		return 0
+	}}, func(b *bench) {
+		b.in(0, wire.Size, `{"cols":1,"rows":2}`)
+		b.in(1, wire.Size, `{"cols":3,"rows":4}`)
+		time.Sleep(2 * time.Second)
+		if got := b.take(); !strings.HasPrefix(got, "ack 0, ack 1, 0 {3 4}") {
+			t.Errorf("%q", got)
+		}
+	})
+}
+
+func TestKMSItself(t *testing.T) {
+	k := &KMS{KeyID: "key"}
+	if _, _, err := k.GenerateDataKey(t.Context(), "other", nil); err == nil {
+		t.Error("a data key of another key")
+	}
+	plaintext, ciphertext, err := k.GenerateDataKey(t.Context(), "key", map[string]string{"a": "b"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := k.Decrypt(ciphertext, map[string]string{"a": "b"}); err != nil || !slices.Equal(got, plaintext) {
+		t.Errorf("%x, %v", got, err)
+	}
+	if _, err := k.Decrypt(ciphertext, map[string]string{"a": "c"}); err == nil {
+		t.Error("decrypted in another context")
+	}
+	if _, err := k.Decrypt(nil, nil); err == nil {
+		t.Error("decrypted nothing")
+	}
+	k.DenyGenerate = errors.New("denied")
+	if _, _, err := k.GenerateDataKey(t.Context(), "key", nil); err != k.DenyGenerate {
+		t.Error(err)
+	}
+}
+
+func TestDefaults(t *testing.T) {
+	o := Options{SeparateOutput: true, KMS: &KMS{}}.withDefaults()
+	if o.SeparateOutput || o.Type != StandardStream || o.AgentVersion != defaultAgent || o.KMS == nil || o.SessionID == "" || o.TargetID == "" {
+		t.Errorf("%+v", o)
+	}
+	o = Options{Dial: echoService, KMS: &KMS{}}.withDefaults()
+	if o.Type != Port || o.KMS != nil || o.Properties["type"] != localPortForwarding {
+		t.Errorf("%+v", o)
+	}
+	o = Options{Type: Port}.withDefaults()
+	if _, err := o.Dial(t.Context()); err == nil {
+		t.Error("a port without Dial was dialled")
 	}
 }

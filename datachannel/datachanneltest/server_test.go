@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -69,9 +70,15 @@ func TestShell(t *testing.T) {
 		c.wantOutput("$ ")
 		c.send(wire.Data, []byte("one\n"))
 		c.wantOutput("one\n$ ")
-		for _, end := range []func(){session.Cut, func() { session.CloseChannel(1000, "Bye") }} {
+		for i, end := range []func(){session.Cut, func() { session.CloseChannel(1000, "Bye") }} {
 			end()
 			c.want("closed", 0)
+			if i == 0 && !errors.Is(c.err, syscall.ECONNRESET) {
+				t.Errorf("cut: %v, want a reset", c.err)
+			}
+			if i == 1 && websocket.CloseStatus(c.err) != 1000 {
+				t.Errorf("closed: %v", c.err)
+			}
 			c.resume()
 			c.send(wire.Data, []byte("two\n"))
 			c.wantOutput("two\n$ ")
@@ -147,6 +154,7 @@ func TestOpen(t *testing.T) {
 		"no token":      {first: `{"MessageSchemaVersion":"1.0"}`, reason: noToken},
 		"gone":          {before: func(srv *datachanneltest.Server, id string) { srv.Session(id).Terminate("") }, reason: "request to open data channel contains an invalid token"},
 		"token only":    {first: `{"TokenValue":"TOKEN"}`, reason: "request to open data channel is not complete"},
+		"no request ID": {first: `{"MessageSchemaVersion":"1.0","TokenValue":"TOKEN","ClientId":"x","ClientVersion":"1"}`, reason: "request to open data channel is not complete"},
 		"no first word": {first: "-", reason: noToken},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -254,6 +262,39 @@ func TestPublications(t *testing.T) {
 		c.sendAt(0, wire.Data, []byte("found\n"))
 		c.wantOutput("found\n$ ")
 	})
+}
+
+// TestCloseInTheMiddle: the close frame comes, although the client goes on
+// sending until it has.
+func TestCloseInTheMiddle(t *testing.T) {
+	srv := datachanneltest.NewServer()
+	defer srv.Close()
+	first, session := srv.Start(datachanneltest.Options{Program: parrot})
+	c := open(t, srv, first)
+	for range 20 {
+		c.want(wire.StartPublication, 0) // the gateway has let it in
+		stop := make(chan struct{})
+		var sending sync.WaitGroup
+		sending.Go(func() {
+			m := wire.Message{Type: wire.Input, Created: time.Now(), PayloadType: wire.Data}
+			for c.ws.Write(t.Context(), websocket.MessageBinary, m.Append(nil)) == nil {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+			}
+		})
+		time.Sleep(time.Millisecond)
+		session.CloseChannel(1000, "Bye")
+		c.want("closed", 0)
+		close(stop)
+		sending.Wait()
+		if websocket.CloseStatus(c.err) != 1000 {
+			t.Errorf("closed: %v", c.err)
+		}
+		c.resume()
+	}
 }
 
 // TestUndelivered: what is sent while the other side is away is lost, or kept.
@@ -398,6 +439,56 @@ func TestRoundTrip(t *testing.T) {
 	})
 }
 
+// TestShorterRoundTrip: a delay that gets shorter keeps the order.
+func TestShorterRoundTrip(t *testing.T) {
+	on(t, func(t *testing.T, srv *datachanneltest.Server) {
+		first, session := srv.Start(datachanneltest.Options{Program: parrot})
+		c := open(t, srv, first)
+		c.wantOutput("$ ")
+		session.SetRoundTrip(2 * time.Hour)
+		start := time.Now()
+		c.send(wire.Data, []byte("a\n"))
+		synctest.Wait()
+		session.SetRoundTrip(0)
+		c.send(wire.Data, []byte("b\n"))
+		time.Sleep(time.Hour)
+		if a, b, took := ackOf(c), ackOf(c), time.Since(start); a != 0 || b != 1 || took != time.Hour {
+			t.Errorf("acknowledged %d and %d after %v", a, b, took)
+		}
+		c.send(wire.Data, []byte("c\n"))
+		if n, took := ackOf(c), time.Since(start); n != 2 || took != time.Hour {
+			t.Errorf("acknowledged %d after %v", n, took)
+		}
+	})
+}
+
+// TestProgramThatDoesNotRead: the gateway takes 8 MiB for it, and no more.
+func TestProgramThatDoesNotRead(t *testing.T) {
+	on(t, func(t *testing.T, srv *datachanneltest.Server) {
+		first, _ := srv.Start(datachanneltest.Options{Program: prompted})
+		c := open(t, srv, first)
+		c.wantOutput("$ ")
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		written := 0
+		m := wire.Message{Type: wire.Input, Created: time.Now(), PayloadType: wire.Data, Payload: make([]byte, 64<<10)}
+		for c.ws.Write(ctx, websocket.MessageBinary, m.Append(nil)) == nil {
+			written += len(m.Payload)
+			m.Number++
+		}
+		if written < 8<<20 || written > 9<<20 {
+			t.Errorf("%d bytes were taken", written)
+		}
+	})
+}
+
+// prompted prints a prompt and does nothing.
+func prompted(ctx context.Context, t *datachanneltest.Terminal) int {
+	fmt.Fprint(t.Stdout, "$ ")
+	<-ctx.Done()
+	return 0
+}
+
 // TestUnderWay: what was on its way to a channel does not come by the next one.
 func TestUnderWay(t *testing.T) {
 	on(t, func(t *testing.T, srv *datachanneltest.Server) {
@@ -449,8 +540,12 @@ func TestTerminate(t *testing.T) {
 		if !errors.As(err, &gone) {
 			t.Error(err)
 		}
-		srv.TimeOut(first.SessionID)
-		_, err = client.ResumeSession(t.Context(), &ssmresume.ResumeSessionInput{SessionID: first.SessionID})
+		second, _ := srv.Start(datachanneltest.Options{Program: prompted})
+		d := open(t, srv, second)
+		d.wantOutput("$ ")
+		srv.TimeOut(second.SessionID)
+		d.want(wire.ChannelClosed, 0)
+		_, err = client.ResumeSession(t.Context(), &ssmresume.ResumeSessionInput{SessionID: second.SessionID})
 		var timedOut *ssmresume.SessionTimedOutError
 		if !errors.As(err, &timedOut) {
 			t.Error(err)
@@ -537,7 +632,10 @@ func TestStartSession(t *testing.T) {
 		if status, answer := call("TerminateSession", `{"SessionId":"`+out.SessionID+`"}`); status != http.StatusOK || answer["SessionId"] != out.SessionID {
 			t.Errorf("%d %v", status, answer)
 		}
-		c.want(wire.ChannelClosed, 0)
+		var closed wire.Closed
+		if err := json.Unmarshal(c.want(wire.ChannelClosed, 0).Payload, &closed); err != nil || closed.DestinationID != "i-1" {
+			t.Errorf("%+v, %v", closed, err)
+		}
 		if status, answer := call("TerminateSession", `{"SessionId":"unknown"}`); status != http.StatusBadRequest || answer["__type"] != "DoesNotExistException" {
 			t.Errorf("%d %v", status, answer)
 		}
