@@ -35,7 +35,6 @@ type line struct {
 	queue  []parcel
 	bytes  int // of queue
 	delay  time.Duration
-	last   time.Time // when the newest parcel is due
 	closed bool
 }
 
@@ -52,16 +51,8 @@ func (l *line) push(p parcel) {
 	if l.closed {
 		return
 	}
-	if l.delay > 0 || !l.last.IsZero() {
-		now := time.Now()
-		p.due = now.Add(l.delay)
-		if p.due.Before(l.last) { // the delay was shortened
-			p.due = l.last
-		}
-		l.last = p.due
-		if l.delay == 0 && !p.due.After(now) {
-			l.last = time.Time{}
-		}
+	if l.delay > 0 {
+		p.due = time.Now().Add(l.delay)
 	}
 	l.queue = append(l.queue, p)
 	l.bytes += len(p.frame)
@@ -124,17 +115,14 @@ func (l *line) run(done <-chan struct{}) {
 	}
 }
 
-// take returns all parcels that are due, or else how long it is until one is.
+// take returns the parcels that are due and behind none that is not, or else how
+// long it is until there is one.
 func (l *line) take() ([]parcel, time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.queue) == 0 {
-		return nil, 0
-	}
-	n := len(l.queue)
-	if last := l.queue[n-1].due; !last.IsZero() {
+	n := 0
+	if l.queue != nil {
 		now := time.Now()
-		n = 0
 		for n < len(l.queue) && !l.queue[n].due.After(now) {
 			n++
 		}
