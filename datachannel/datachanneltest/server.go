@@ -145,13 +145,15 @@ func (s *Server) startSession(r ssmresumetest.Request) *ssmresumetest.Response {
 	s.mu.Lock()
 	onStart := s.onStart
 	s.mu.Unlock()
-	err := fmt.Errorf("%s is not connected.", in.Target) //nolint:staticcheck // the service's words
-	var options Options
-	if onStart != nil {
-		options, err = onStart(in)
+	notConnected := func(message string) *ssmresumetest.Response {
+		return ssmresumetest.Fail(http.StatusBadRequest, "TargetNotConnected", message)
 	}
+	if onStart == nil {
+		return notConnected(in.Target + " is not connected.")
+	}
+	options, err := onStart(in)
 	if err != nil {
-		return ssmresumetest.Fail(http.StatusBadRequest, "TargetNotConnected", err.Error())
+		return notConnected(err.Error())
 	}
 	if options.TargetID == "" {
 		options.TargetID = in.Target
