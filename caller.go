@@ -188,7 +188,7 @@ func (c *caller) send(ctx context.Context, client aws.HTTPClient, p payload, cre
 	c.clock.learn(resp.Header, c.trusted())
 	body, err := readBody(resp)
 	if err != nil {
-		return nil, sendError(&answeredError{resp.Header, err})
+		return nil, sendError(&answeredError{header: resp.Header, err: err})
 	}
 	out, err := decodeResponse(resp, body, creds.SessionToken)
 	if refused := (*CredentialsError)(nil); errors.As(err, &refused) {

@@ -99,10 +99,14 @@ func (e escapedError) Unwrap() error { return e.err }
 type answeredError struct {
 	header http.Header
 	err    error
+	status int // of a proxy that refused; 0 of others
 }
 
 func (e *answeredError) Error() string { return e.err.Error() }
 func (e *answeredError) Unwrap() error { return e.err }
+
+// HTTPStatusCode returns the status with which a proxy refused, else 0.
+func (e *answeredError) HTTPStatusCode() int { return e.status }
 
 // printable escapes what could forge a line of a log or turn its direction.
 func printable(s string) string {

@@ -2,6 +2,7 @@ package ssmresume
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
 	"net/http"
@@ -88,13 +89,44 @@ func freshClient(c aws.HTTPClient) aws.HTTPClient {
 			err = errors.New("the proxy does not connect: " + resp.Status)
 		}
 		if err != nil {
-			return &answeredError{resp.Header, err}
+			return &answeredError{resp.Header, err, resp.StatusCode}
 		}
 		return nil
 	}
 	hc.Transport = &dialEach{tr}
 	return noRedirects(hc)
 }
+
+// HandshakeClient returns a client for the WebSocket handshake with the data
+// channel: it dials as Options.HTTPClient does, with its proxy, its trusted
+// certificates and its dialer, speaks HTTP/1.1 only, which an upgrade needs,
+// refuses redirects, which would take the signature elsewhere, and has no
+// timeout of its own. An HTTPClient whose transport cannot be copied, such as
+// one that is wrapped for tracing, is used as it is.
+//
+// Give it to a WebSocket package that takes an *http.Client. For one that takes
+// a dialer and a TLS configuration, read those of the transport that you gave to
+// Options.HTTPClient.
+func (c *Client) HandshakeClient() *http.Client {
+	hc, ok := freshClient(c.options.HTTPClient).(*http.Client)
+	if !ok {
+		return noRedirects(&http.Client{Transport: roundTripper{c.options.HTTPClient}}).(*http.Client)
+	}
+	hc.Timeout = 0
+	if d, ok := hc.Transport.(*dialEach); ok {
+		d.tr.ForceAttemptHTTP2 = false
+		d.tr.TLSNextProto = map[string]func(string, *tls.Conn) http.RoundTripper{}
+		if cfg := d.tr.TLSClientConfig; cfg != nil {
+			cfg.NextProtos = slices.DeleteFunc(slices.Clone(cfg.NextProtos), func(p string) bool { return p == "h2" })
+		}
+	}
+	return hc
+}
+
+// roundTripper is an HTTPClient of another type.
+type roundTripper struct{ client aws.HTTPClient }
+
+func (r roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { return r.client.Do(req) }
 
 // dialEach is a RoundTripper over a transport with keep-alives off.
 type dialEach struct{ tr *http.Transport }
