@@ -202,8 +202,8 @@ func (a *agent) receive(m wire.Message) {
 		a.stop()
 	case wire.Acknowledge:
 		a.pause(false)
-		if ack, err := wire.ParseAcknowledgement(m.Payload); err == nil {
-			a.acknowledged(ack.Number)
+		if number, err := wire.ParseAcknowledgement(m.Payload); err == nil {
+			a.acknowledged(number)
 		}
 	case wire.Input:
 		a.pause(false)

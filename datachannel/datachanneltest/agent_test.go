@@ -67,7 +67,7 @@ func (b *bench) take() string {
 	for _, m := range b.sent {
 		if m.Type == wire.Acknowledge {
 			a, _ := wire.ParseAcknowledgement(m.Payload)
-			all = append(all, fmt.Sprint("ack ", a.Number))
+			all = append(all, fmt.Sprint("ack ", a))
 			continue
 		}
 		outputs = append(outputs, fmt.Sprintf("%d %s", m.Number, m.Payload))

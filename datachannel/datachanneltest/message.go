@@ -45,8 +45,8 @@ func view(from Side, m *wire.Message) (Message, bool) {
 	case wire.Input, wire.Output:
 		return v, true
 	case wire.Acknowledge:
-		a, err := wire.ParseAcknowledgement(m.Payload)
-		v.Number = a.Number
+		number, err := wire.ParseAcknowledgement(m.Payload)
+		v.Number = number
 		return v, err == nil
 	}
 	return v, false

@@ -79,7 +79,7 @@ func (s *said) add(m wire.Message, seen map[int64]int) {
 	switch m.Type {
 	case wire.Acknowledge:
 		a, _ := wire.ParseAcknowledgement(m.Payload)
-		s.Acks = append(s.Acks, a.Number)
+		s.Acks = append(s.Acks, a)
 	case wire.Output:
 		if seen[m.Number]++; seen[m.Number] > 1 {
 			return
@@ -121,7 +121,7 @@ func (c conversation) delay() time.Duration {
 			}
 		case l.From == "agent" && l.message.Type == wire.Acknowledge:
 			a, _ := wire.ParseAcknowledgement(l.message.Payload)
-			shortest = min(shortest, l.At-sent[a.Number])
+			shortest = min(shortest, l.At-sent[a])
 		}
 	}
 	return shortest
@@ -150,7 +150,7 @@ func (c conversation) replay(t *testing.T, options Options, raced []int64) {
 		case l.Frame == nil:
 		case l.From == "client" && l.message.Type == wire.Acknowledge && !l.Dropped():
 			a, _ := wire.ParseAcknowledgement(l.message.Payload)
-			lastAck[a.Number] = i
+			lastAck[a] = i
 		case l.From == "agent":
 			want.add(l.message, wantSeen)
 			if l.message.Type == wire.Output {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"runtime"
 	"slices"
 	"sync"
 
@@ -23,6 +24,7 @@ import (
 // WebSocket handshake.
 type Server struct {
 	*ssmresumetest.Server
+	pipes bool // in memory, and so perhaps in a bubble
 
 	mu       sync.Mutex
 	sessions map[string]*Session
@@ -42,7 +44,20 @@ func NewTLSServer() *Server { return newServer(ssmresumetest.NewTLSServer()) }
 // NewPipeServer starts a server in memory. Only the HTTP client of its Config
 // reaches it. Made inside a testing/synctest bubble, it lets the bubble's clock
 // move. Close it before the bubble ends.
-func NewPipeServer() *Server { return newServer(ssmresumetest.NewPipeServer()) }
+func NewPipeServer() *Server {
+	forgetPooled()
+	s := newServer(ssmresumetest.NewPipeServer())
+	s.pipes = true
+	return s
+}
+
+// forgetPooled empties every sync.Pool. smux 1.5.58 keeps channels in one, and a
+// channel of one bubble kills the process when another, or no bubble, uses it.
+// Not needed once it keeps none.
+func forgetPooled() {
+	runtime.GC() // what is pooled survives one collection
+	runtime.GC()
+}
 
 func newServer(endpoint *ssmresumetest.Server) *Server {
 	s := &Server{Server: endpoint, sessions: map[string]*Session{}, channels: map[*channel]bool{}}
@@ -71,6 +86,9 @@ func (s *Server) Close() {
 	s.wg.Wait()
 	for _, session := range sessions {
 		session.wait()
+	}
+	if s.pipes {
+		forgetPooled()
 	}
 }
 

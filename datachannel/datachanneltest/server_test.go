@@ -414,7 +414,7 @@ func ackOf(c *client) int64 {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	return a.Number
+	return a
 }
 
 // TestRoundTrip: the delay is the one that was ordered, and it does not limit how

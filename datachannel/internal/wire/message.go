@@ -6,13 +6,13 @@
 package wire
 
 import (
+	"bytes"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 )
 
@@ -137,7 +137,7 @@ func ParseUnverified(frame []byte) (Message, error) {
 	if len(frame) < typeAt+typeLen {
 		return Message{}, fmt.Errorf("a message of %d bytes is too short for a type", len(frame))
 	}
-	m := Message{Type: Type(trimType(frame[typeAt : typeAt+typeLen]))}
+	m := Message{Type: trimType(frame[typeAt : typeAt+typeLen])}
 	publication := m.Type == StartPublication || m.Type == PausePublication
 	if len(frame) < payloadAt {
 		if publication {
@@ -170,15 +170,15 @@ func ParseUnverified(frame []byte) (Message, error) {
 	return m, nil
 }
 
-// trimType returns a known type without a new string.
-func trimType(field []byte) string {
-	s := strings.Trim(string(field), " \x00")
+// trimType returns a type that is padded. The common ones take no new string.
+func trimType(field []byte) Type {
+	field = bytes.Trim(field, " \x00")
 	for _, known := range [...]Type{Output, Acknowledge, Input} {
-		if s == string(known) {
-			return string(known)
+		if string(field) == string(known) {
+			return known
 		}
 	}
-	return s
+	return Type(field)
 }
 
 // NewID returns a random UUID.

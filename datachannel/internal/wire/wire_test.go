@@ -112,10 +112,17 @@ func TestRecordings(t *testing.T) {
 
 func checkAcknowledgement(t *testing.T, m wire.Message) {
 	t.Helper()
-	a, err := wire.ParseAcknowledgement(m.Payload)
-	if err != nil {
+	var a struct {
+		Type   wire.Type `json:"AcknowledgedMessageType"`
+		ID     string    `json:"AcknowledgedMessageId"`
+		Number int64     `json:"AcknowledgedMessageSequenceNumber"`
+	}
+	if err := json.Unmarshal(m.Payload, &a); err != nil {
 		t.Errorf("%s: %v", m.Payload, err)
 		return
+	}
+	if number, err := wire.ParseAcknowledgement(m.Payload); err != nil || number != a.Number {
+		t.Errorf("%s: %d, %v", m.Payload, number, err)
 	}
 	id, err := hex.DecodeString(string(bytes.ReplaceAll([]byte(a.ID), []byte("-"), nil)))
 	if err != nil {
