@@ -1,0 +1,241 @@
+package datachannel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/ssmresume/ssmresume"
+	"github.com/ssmresume/ssmresume/datachannel/internal/wire"
+)
+
+const (
+	firstProbes = 64   // messages in the first round
+	maxProbes   = 8192 // messages in a round
+
+	// A message that was sent again so often, while others were acknowledged, is
+	// one that the agent does not acknowledge.
+	probeRepeats = 2
+
+	probePoll = 20 * time.Millisecond
+
+	// The agent repeats its oldest message after 1.1 s at most: its longest
+	// time-out, and the 100 ms at which it looks.
+	oldestRepeat = 1500 * time.Millisecond
+
+	// An agent that has acknowledged none of so many messages, in some 8 s, is not
+	// there, or older than 3.2.1041.0 and has had more of them.
+	maxSilentProbes = 1 << 13
+)
+
+var (
+	errNoShell = errors.New("it is no shell: connections through a port end with the program that held them; start a new session")
+	errNoAgent = errors.New("the agent acknowledges nothing: it may have lost its own connection for good, or the service does not pass on what this asks it")
+)
+
+// Attach opens the data channel of a session that runs already: one that another
+// process started, and has left or lost. The session's ID is enough. Who holds
+// the channel loses it.
+//
+// It is experimental: found on the code of the real agent, and never seen with
+// AWS between. The number that the agent awaits next is found by messages that
+// the agent takes for a handshake it cannot read, and drops; it takes some 1.5 s.
+// If that fails, the session is as it was. What the last client has read and not
+// acknowledged comes again. With Options.State, of [Session.Detach], nothing has
+// to be found, and nothing comes again.
+//
+// Without State it is for shells and interactive commands. A session that is
+// encrypted with AWS KMS needs State, which has its keys: without, its output is
+// unreadable. The connections through a port ended with the process that held
+// them, so a session of type Port is refused.
+//
+// The session lasts until ctx ends. An error with [ssmresume.ErrSessionGone]
+// says that there is no such session any more.
+func Attach(ctx context.Context, client *ssmresume.Client, sessionID string, optFns ...func(*Options)) (*Session, error) {
+	o := newOptions(optFns)
+	var saved savedState
+	if o.State != nil && o.State.reveal != nil {
+		saved = o.State.reveal()
+		o.ClientID = saved.ClientID
+	}
+	s, err := newSession(client, sessionID, nil, o)
+	if err != nil {
+		return nil, fmt.Errorf("datachannel: %w", err)
+	}
+	first := s.find
+	if o.State != nil {
+		if err := s.restore(saved); err != nil {
+			return nil, fmt.Errorf("datachannel: attach to session %q: %w", sessionID, err)
+		}
+		first = func(context.Context) error { return nil }
+	} else {
+		s.link.inbox.adopting = true
+	}
+	if err := s.begin(ctx, first); err != nil {
+		return nil, fmt.Errorf("datachannel: attach to session %q: %w", sessionID, err)
+	}
+	return s, nil
+}
+
+// find finds the numbers of both directions.
+func (s *Session) find(ctx context.Context) error {
+	l := s.link
+	expected, err := s.findInput(ctx)
+	if err != nil {
+		return err
+	}
+	answered := time.Now()
+	if err := s.checkShell(ctx, expected); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	wait := time.Until(answered.Add(oldestRepeat + 2*l.window.rtt.smoothed))
+	l.mu.Unlock()
+	select {
+	case <-time.After(wait):
+	case <-l.ended:
+		return l.over()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.adopt()
+	return nil
+}
+
+// findInput finds the number that the agent awaits. It sends probes with all
+// numbers from 0, which the agent acknowledges or not:
+//
+//   - the awaited one: not, since it cannot be read,
+//   - higher ones: it does, and keeps them; they do no harm, since a real message
+//     takes the place of a probe,
+//   - lower ones: it does from version 3.2.1041.0 on; older agents do not.
+//
+// So the awaited number is the last of those not acknowledged that has
+// acknowledged ones above it.
+func (s *Session) findInput(ctx context.Context) (expected int64, err error) {
+	l := s.link
+	for count := int64(firstProbes); ; count = min(count, maxProbes) {
+		l.mu.Lock()
+		from := l.window.next
+		for n := from; n < from+count; n++ {
+			l.window.add(n, probe(n, wire.HandshakeResponse))
+		}
+		l.nudge()
+		l.mu.Unlock()
+
+		silent, err := s.settle(ctx, from)
+		if err != nil {
+			return 0, err
+		}
+		l.mu.Lock()
+		open := l.window.unacknowledged()
+		highest := l.window.highestAcked
+		l.mu.Unlock()
+		below := slices.DeleteFunc(open, func(f *frame) bool { return f.number > highest })
+		switch {
+		case len(below) > 0:
+			expected = below[len(below)-1].number
+			l.mu.Lock()
+			// All below were acknowledged, if the agent is a new one.
+			l.restartAt(expected, len(below) == 1 && expected > 0)
+			l.mu.Unlock()
+			return expected, nil
+		case silent && from+count > maxSilentProbes:
+			return 0, errNoAgent
+		case silent:
+			count *= 4 // an old agent says nothing of what it has, and each round takes a second
+		default:
+			count *= 2
+		}
+	}
+}
+
+// probe is a message that the agent cannot read at its turn.
+func probe(number int64, t wire.PayloadType) []byte {
+	m := wire.Message{Type: wire.Input, Created: time.Now(), Number: number, ID: wire.NewID(), PayloadType: t, Payload: []byte("!")}
+	return m.Append(nil)
+}
+
+// settle waits until each message from the given number on is acknowledged, or
+// was sent so often that it will not be. It reports whether none ever was.
+func (s *Session) settle(ctx context.Context, from int64) (silent bool, err error) {
+	l := s.link
+	poll := time.NewTicker(probePoll)
+	defer poll.Stop()
+	for {
+		select {
+		case <-poll.C:
+		case <-l.ended:
+			return false, l.over()
+		case <-ctx.Done():
+			return false, ctx.Err()
+		}
+		l.mu.Lock()
+		settled := true
+		now := time.Now()
+		for _, f := range l.window.unacknowledged() {
+			// One below the highest is repeated at once; if none is acknowledged only
+			// the first is repeated, and stands for all.
+			if f.number >= from && (f.repeats < probeRepeats || now.Sub(f.sent) < l.window.rtt.timeout()) {
+				settled = false
+			}
+			if f.number == from && l.window.highestAcked < from && f.repeats >= probeRepeats && now.Sub(f.sent) >= l.window.rtt.timeout() {
+				settled = true
+				break
+			}
+		}
+		silent = l.window.highestAcked < 0
+		l.mu.Unlock()
+		if settled {
+			return silent, nil
+		}
+	}
+}
+
+// checkShell sends what a shell cannot read, and everything else passes over.
+func (s *Session) checkShell(ctx context.Context, expected int64) error {
+	l := s.link
+	l.mu.Lock()
+	l.window.add(expected, probe(expected, wire.Size))
+	l.nudge()
+	reacks := l.window.reacks
+	l.mu.Unlock()
+	if _, err := s.settle(ctx, expected); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, open := l.window.pending[expected]; !open {
+		return errNoShell
+	}
+	l.restartAt(expected, reacks)
+	return nil
+}
+
+// restartAt forgets all that was sent, and numbers anew. With mu held.
+func (l *link) restartAt(number int64, reacks bool) {
+	w := newWindow()
+	w.next, w.rtt, w.repeats, w.reacks = number, l.window.rtt, l.window.repeats, reacks
+	l.window = w
+}
+
+// adopt begins with the lowest of the messages that have come; with the next one
+// that comes if there is none. With mu held.
+func (l *link) adopt() {
+	l.inbox.adopting = false
+	early := slices.Sorted(maps.Keys(l.inbox.early))
+	if len(early) == 0 {
+		l.inbox.unknown = true
+		return
+	}
+	l.inbox.next = early[0] - 1
+	for e, ok := l.inbox.advance(); ok; e, ok = l.inbox.advance() {
+		l.stats.Received++
+		l.receiver.deliver(e.Message, e.frame)
+	}
+}
