@@ -176,25 +176,31 @@ func (s *Session) settle(ctx context.Context, from int64) (silent bool, err erro
 			return false, ctx.Err()
 		}
 		l.mu.Lock()
-		settled := true
-		now := time.Now()
-		for _, f := range l.window.unacknowledged() {
-			// One below the highest is repeated at once; if none is acknowledged only
-			// the first is repeated, and stands for all.
-			if f.number >= from && (f.repeats < probeRepeats || now.Sub(f.sent) < l.window.rtt.timeout()) {
-				settled = false
-			}
-			if f.number == from && l.window.highestAcked < from && f.repeats >= probeRepeats && now.Sub(f.sent) >= l.window.rtt.timeout() {
-				settled = true
-				break
-			}
-		}
+		settled := l.window.settled(from, time.Now())
 		silent = l.window.highestAcked < 0
 		l.mu.Unlock()
 		if settled {
 			return silent, nil
 		}
 	}
+}
+
+// settled reports whether each message from the given number on is acknowledged,
+// or was sent often enough. One below an acknowledged one is repeated at once; if
+// none is acknowledged only the first is repeated, and stands for all.
+func (w *window) settled(from int64, now time.Time) bool {
+	for _, f := range w.all.frames[w.all.head:] {
+		if f == nil || f.done || f.number < from {
+			continue
+		}
+		if f.repeats < probeRepeats || now.Sub(f.sent) < w.rtt.timeout() {
+			return false
+		}
+		if f.number == from && w.highestAcked < from {
+			return true
+		}
+	}
+	return true
 }
 
 // checkShell sends what a shell cannot read, and everything else passes over.

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -130,23 +131,78 @@ func uploadBare(b *testing.B, ws *websocket.Conn, frame []byte) {
 	}
 }
 
+// ratio runs both in turn, and reports the median of how long a takes beside b.
+func ratio(b *testing.B, name string, x, y func()) {
+	b.Helper()
+	x()
+	y()
+	var ratios []float64
+	for b.Loop() {
+		begun := time.Now()
+		x()
+		middle := time.Now()
+		y()
+		ratios = append(ratios, float64(middle.Sub(begun))/float64(time.Since(middle)))
+	}
+	slices.Sort(ratios)
+	b.ReportMetric(ratios[len(ratios)/2], name)
+	b.ReportMetric(0, "ns/op") // of both together: it says nothing
+}
+
+// BenchmarkUpload compares a Session's upload with the bare WebSocket carrying
+// the same frames and acknowledgements.
 func BenchmarkUpload(b *testing.B) {
 	s := openBench(b, acknowledger(b, false))
+	ws := bare(b, acknowledger(b, false))
 	data := make([]byte, 32<<10)
-	b.SetBytes(uploadSize)
+	frame := inputFrame(make([]byte, 1024))
+	ratio(b, "bare-speed", func() { uploadBare(b, ws, frame) }, func() { uploadSession(b, s, data) })
+}
+
+// BenchmarkKeystroke compares how long a keystroke and its echo take, with the
+// same four frames.
+func BenchmarkKeystroke(b *testing.B) {
+	const count = 2000
+	s := openBench(b, acknowledger(b, true))
+	ws := bare(b, acknowledger(b, true))
+	key, frame := []byte("x"), inputFrame([]byte("x"))
+	ack := wire.AppendAcknowledgement(nil, wire.Output, [16]byte{}, 0)
+	ratio(b, "bare-time", func() {
+		for range count {
+			s.Write(key)
+			if _, err := io.ReadFull(s, key); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}, func() {
+		for range count {
+			ws.Write(b.Context(), websocket.MessageBinary, frame)
+			for range 2 { // the acknowledgement and the echo
+				if _, _, err := ws.Read(b.Context()); err != nil {
+					b.Fatal(err)
+				}
+			}
+			ws.Write(b.Context(), websocket.MessageBinary, ack)
+		}
+	})
+}
+
+// BenchmarkAllocations counts what a message of an upload needs, at both ends.
+func BenchmarkAllocations(b *testing.B) {
+	s := openBench(b, acknowledger(b, false))
+	data := make([]byte, 1024)
 	b.ReportAllocs()
 	for b.Loop() {
-		uploadSession(b, s, data)
+		if _, err := s.Write(data); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if err := s.Flush(b.Context()); err != nil {
+		b.Fatal(err)
 	}
 }
 
-func BenchmarkUploadBare(b *testing.B) {
-	ws := bare(b, acknowledger(b, false))
-	m := wire.Message{Type: wire.Input, Created: time.Now(), ID: wire.NewID(), PayloadType: wire.Data, Payload: make([]byte, 1024)}
-	frame := m.Append(nil)
-	b.SetBytes(uploadSize)
-	b.ReportAllocs()
-	for b.Loop() {
-		uploadBare(b, ws, frame)
-	}
+func inputFrame(payload []byte) []byte {
+	m := wire.Message{Type: wire.Input, Created: time.Now(), ID: wire.NewID(), PayloadType: wire.Data, Payload: payload}
+	return m.Append(nil)
 }

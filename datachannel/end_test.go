@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -254,9 +255,11 @@ func TestEncrypted(t *testing.T) {
 			inBubble(t, func(t *testing.T, srv *datachanneltest.Server) {
 				kms := cmp.Or(test.kms, &datachanneltest.KMS{})
 				first, agent := srv.Start(datachanneltest.Options{Program: sh, KMS: kms, TargetID: target})
-				var clear bool
+				var clear atomic.Bool
 				agent.SetFilter(func(m datachanneltest.Message) datachanneltest.Action {
-					clear = clear || bytes.Contains(m.Payload, []byte("open sesame"))
+					if bytes.Contains(m.Payload, []byte("open sesame")) {
+						clear.Store(true)
+					}
 					return datachanneltest.Deliver
 				})
 				begun := time.Now()
@@ -283,7 +286,7 @@ func TestEncrypted(t *testing.T) {
 				typed(t, s, "open sesame")
 				agent.Cut()
 				typed(t, s, "open sesame")
-				if clear {
+				if clear.Load() {
 					t.Error("what was typed went over the wire in the clear")
 				}
 			})

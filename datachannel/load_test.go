@@ -27,7 +27,7 @@ func heap() uint64 {
 func TestReaderThatStopsReading(t *testing.T) {
 	size := int64(1 << 30)
 	if testing.Short() {
-		size = 64 << 20
+		size = 16 << 20
 	}
 	const maxBuffered = 2 << 20
 	srv := datachanneltest.NewServer()

@@ -97,6 +97,8 @@ func TestLostAcknowledgementAndLostOutput(t *testing.T) {
 		if took := time.Since(begun); took > time.Second {
 			t.Errorf("whole after %v", took)
 		}
+		mu.Lock()
+		defer mu.Unlock()
 		if acks != 0 || outputs != 0 {
 			t.Errorf("%d acknowledgements and %d outputs were not lost", acks, outputs)
 		}

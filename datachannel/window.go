@@ -38,6 +38,7 @@ type window struct {
 	lost     queue // to be sent again
 	flight   queue // sent once on this channel, in that order
 	repeated []*frame
+	repeatAt time.Time // no message in repeated is due before
 
 	reacks       bool // the agent is known to acknowledge what it gets twice
 	highestAcked int64
@@ -89,10 +90,10 @@ func (w *window) take(now time.Time) (bytes []byte, wait time.Duration) {
 		f = w.fresh.pop()
 	}
 	if f == nil {
-		if wait := w.expire(now); w.lost.front() == nil {
+		wait = w.expire(now)
+		if f = w.lost.pop(); f == nil {
 			return nil, wait
 		}
-		f = w.lost.pop()
 	}
 	if f.sent.IsZero() {
 		w.flight.push(f)
@@ -100,6 +101,9 @@ func (w *window) take(now time.Time) (bytes []byte, wait time.Duration) {
 		f.repeats++
 		w.repeats++
 		w.repeated = append(w.repeated, f)
+		if at := now.Add(w.patience(f.repeats)); at.Before(w.repeatAt) || len(w.repeated) == 1 {
+			w.repeatAt = at
+		}
 	}
 	f.sent = now
 	if w.waitingSince.IsZero() {
@@ -110,28 +114,32 @@ func (w *window) take(now time.Time) (bytes []byte, wait time.Duration) {
 
 // expire moves to lost what has waited too long, and returns how long until
 // there is more.
-func (w *window) expire(now time.Time) time.Duration {
-	next := time.Duration(-1)
+func (w *window) expire(now time.Time) (wait time.Duration) {
+	wait = -1
+	// due notes when something is due, and returns whether that is now.
 	due := func(at time.Time) bool {
 		d := at.Sub(now)
-		if d > 0 && (next < 0 || d < next) {
-			next = d
+		if d > 0 && (wait < 0 || d < wait) {
+			wait = d
 		}
 		return d <= 0
 	}
-	w.repeated = slices.DeleteFunc(w.repeated, func(f *frame) bool {
-		switch {
-		case f.done:
+	if len(w.repeated) > 0 && due(w.repeatAt) {
+		w.repeated = slices.DeleteFunc(w.repeated, func(f *frame) bool {
+			switch {
+			case f.done:
+				return true
+			case !due(f.sent.Add(w.patience(f.repeats))):
+				return false
+			case !w.reacks && f.repeats >= surelyArrived && w.highestAcked > f.number && w.lastProgress.After(f.sent):
+				w.settle(f)
+				return true
+			}
+			w.lost.push(f)
 			return true
-		case !due(f.sent.Add(min(w.rtt.timeout()<<min(f.repeats, 8), maxRTO))):
-			return false
-		case !w.reacks && f.repeats >= surelyArrived && w.highestAcked > f.number && w.lastProgress.After(f.sent):
-			w.settle(f)
-			return true
-		}
-		w.lost.push(f)
-		return true
-	})
+		})
+		w.repeatAt = now.Add(max(wait, 0))
+	}
 	// Of what was sent once, only the first is tried: the agent may be slow, and
 	// if it has lost more, its acknowledgement of this one will show that.
 	if f := w.flight.front(); f != nil {
@@ -139,12 +147,17 @@ func (w *window) expire(now time.Time) time.Duration {
 		if w.lastProgress.After(since) {
 			since = w.lastProgress
 		}
-		if due(since.Add(min(w.rtt.timeout()<<min(w.backoff, 8), maxRTO))) {
+		if due(since.Add(w.patience(w.backoff))) {
 			w.backoff++
 			w.lost.push(w.flight.pop())
 		}
 	}
-	return next
+	return wait
+}
+
+// patience is how long to wait for an acknowledgement after so many repeats.
+func (w *window) patience(repeats int) time.Duration {
+	return min(w.rtt.timeout()<<min(repeats, 8), maxRTO)
 }
 
 // acknowledge notes that the agent has a message, and finds what it has not:
