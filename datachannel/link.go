@@ -353,6 +353,15 @@ func (l *link) carry(ctx context.Context, ws *websocket.Conn) error {
 	return err
 }
 
+// closeError says in words how the service has closed the channel.
+type closeError struct{ websocket.CloseError }
+
+func (e *closeError) Error() string {
+	return fmt.Sprintf("closed by the service with %d %q", int(e.Code), e.Reason)
+}
+
+func (e *closeError) Unwrap() error { return e.CloseError }
+
 var (
 	errClosed  = net.ErrClosed // by the caller
 	errSilent  = errors.New("nothing came from the other side for too long, not even the answer to a ping")
@@ -517,8 +526,8 @@ func (l *link) receive(ws *websocket.Conn) error {
 			_, err = buf.ReadFrom(r)
 		}
 		if err != nil {
-			if code := websocket.CloseStatus(err); code >= 0 {
-				return fmt.Errorf("closed by the service: %w", err)
+			if closed := (websocket.CloseError{}); errors.As(err, &closed) {
+				return &closeError{closed}
 			}
 			return fmt.Errorf("read: %w", err)
 		}

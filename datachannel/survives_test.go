@@ -16,6 +16,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/coder/websocket"
+
 	"github.com/ssmresume/ssmresume"
 	"github.com/ssmresume/ssmresume/datachannel"
 	"github.com/ssmresume/ssmresume/datachannel/datachanneltest"
@@ -344,6 +346,30 @@ func TestSilenceIsNoticed(t *testing.T) {
 				t.Errorf("got %q, want %q", got, want)
 			}
 		})
+	})
+}
+
+// TestLostSaysHow: a person reads the words, a program the status.
+func TestLostSaysHow(t *testing.T) {
+	inBubble(t, func(t *testing.T, srv *datachanneltest.Server) {
+		lost := make(chan error, 1)
+		s, agent := mustOpen(t, srv, datachanneltest.Options{Program: sh}, func(o *datachannel.Options) {
+			o.OnEvent = func(e datachannel.Event) {
+				if e.Kind == datachannel.Lost {
+					lost <- e.Err
+				}
+			}
+		})
+		readUntil(t, s, "$ ")
+		agent.CloseChannel(1000, "Bye")
+		err := <-lost
+		if got, want := err.Error(), `closed by the service with 1000 "Bye"`; got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+		if got := websocket.CloseStatus(err); got != websocket.StatusNormalClosure {
+			t.Errorf("status %v", got)
+		}
+		typed(t, s, "back again")
 	})
 }
 
