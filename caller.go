@@ -70,7 +70,7 @@ func newCaller(o Options, configErr error, with *shared) *caller {
 	c.endpoint, c.err = endpointURL(o.Region, o.BaseEndpoint,
 		o.UseFIPS == aws.FIPSEndpointStateEnabled, o.UseDualStack == aws.DualStackEndpointStateEnabled)
 	switch {
-	case configErr != nil:
+	case configErr != nil && (configErr != errResolver || !c.custom):
 		c.err = fmt.Errorf("aws.Config: %w", configErr)
 	case c.err != nil:
 	case o.Credentials == nil:

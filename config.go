@@ -45,8 +45,14 @@ func NewFromConfig(cfg aws.Config, optFns ...func(*Options)) *Client {
 			return found, err
 		}),
 	)
+	if err == nil && (cfg.EndpointResolver != nil || cfg.EndpointResolverWithOptions != nil) {
+		err = errResolver
+	}
 	return newClient(o, err, optFns)
 }
+
+// errResolver is no error where there is a BaseEndpoint.
+var errResolver = errors.New("EndpointResolver and EndpointResolverWithOptions are not used: set BaseEndpoint instead (Options.BaseEndpoint, AWS_ENDPOINT_URL_SSM)")
 
 // The methods by which the SDK's config sources hand out settings. The SDK
 // keeps these interfaces in an internal package.

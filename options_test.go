@@ -230,6 +230,51 @@ func TestNewFromConfigErrors(t *testing.T) {
 	}
 }
 
+// TestEndpointResolver: a request never goes elsewhere than the configuration says,
+// unless a BaseEndpoint says where.
+func TestEndpointResolver(t *testing.T) {
+	resolver := aws.EndpointResolverWithOptionsFunc(func(string, string, ...any) (aws.Endpoint, error) {
+		t.Error("the resolver was called")
+		return aws.Endpoint{}, nil
+	})
+	for name, edit := range map[string]func(*aws.Config){
+		"WithOptions": func(cfg *aws.Config) { cfg.EndpointResolverWithOptions = resolver },
+		"old": func(cfg *aws.Config) {
+			cfg.EndpointResolver = aws.EndpointResolverFunc(func(a, b string) (aws.Endpoint, error) { return resolver(a, b) })
+		},
+	} {
+		local := "http://127.0.0.1:4566"
+		for _, tc := range []struct {
+			cfg    aws.Config
+			client []func(*ssmresume.Options)
+			call   []func(*ssmresume.Options)
+			sent   bool
+		}{
+			{sent: false},
+			{cfg: aws.Config{BaseEndpoint: &local}, sent: true},
+			{cfg: aws.Config{ConfigSources: []any{source{endpoint: local}}}, sent: true},
+			{client: []func(*ssmresume.Options){func(o *ssmresume.Options) { o.BaseEndpoint = &local }}, sent: true},
+			{call: []func(*ssmresume.Options){func(o *ssmresume.Options) { o.BaseEndpoint = &local }}, sent: true},
+		} {
+			sent := ""
+			tc.cfg.Region, tc.cfg.Credentials = "us-east-2", credentials("id", "secret", "")
+			tc.cfg.Retryer = func() aws.Retryer { return aws.NopRetryer{} }
+			tc.cfg.HTTPClient = roundTrip(func(r *http.Request) (*http.Response, error) {
+				sent = r.URL.Host
+				return nil, errNoNetwork
+			})
+			edit(&tc.cfg)
+			_, err := ssmresume.NewFromConfig(tc.cfg, tc.client...).ResumeSession(t.Context(), input, tc.call...)
+			if tc.sent && (sent != "127.0.0.1:4566" || !errors.Is(err, errNoNetwork)) {
+				t.Errorf("%s: sent to %q, %v", name, sent, err)
+			}
+			if !tc.sent && (sent != "" || err == nil || !strings.Contains(err.Error(), "EndpointResolverWithOptions are not used: set BaseEndpoint instead")) {
+				t.Errorf("%s: sent to %q, %v", name, sent, err)
+			}
+		}
+	}
+}
+
 func TestNewFromConfigRetries(t *testing.T) {
 	for name, tc := range map[string]struct {
 		cfg  aws.Config
