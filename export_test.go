@@ -14,3 +14,6 @@ func ReadJSON(text string) (kind byte, members [][3]string, rest string) {
 
 // SetClockBack does to what r owes what setting the clock back does.
 func SetClockBack(r *Reconnector, d time.Duration) { r.pace.since = r.pace.since.Add(d) }
+
+// OwedSince returns when the wait began that r owes.
+func OwedSince(r *Reconnector) time.Time { return r.pace.since }

@@ -21,7 +21,8 @@ const (
 	// (study/results/sweep.csv).
 	defaultMaxServiceWait = 25 * time.Second
 
-	maxRetryAfter = time.Minute // of what the service asks for
+	maxRetryAfter  = time.Minute          // of what the service asks for
+	longestMaxWait = 365 * 24 * time.Hour // so that no sum overflows
 )
 
 // A pace says how long a Reconnector waits before its next attempt, and why. It
@@ -30,8 +31,9 @@ const (
 type pace struct {
 	maxNetwork, maxService time.Duration
 
-	answers  int // since the backoff started over
-	failures int // of the network, in a row
+	answers  int           // since the backoff started over
+	lasts    time.Duration // the backoff, counted from since
+	failures int           // of the network, in a row
 
 	// The wait that is owed.
 	why     error
@@ -54,19 +56,31 @@ func (p *pace) begin() time.Duration {
 		p.since = now // the clock was set back
 	}
 	passed := now.Sub(p.since)
-	if passed >= p.maxService {
+	if passed >= p.lasts {
 		p.answers = 0
 	}
 	return max(p.delay-passed, 0)
 }
 
-// afterAnswer spreads the callers that an answer has sent away together, but
-// lets none of them come back at once, nor before the time it asked for.
+// afterAnswer spares who gave an answer that was no success.
 func (p *pace) afterAnswer(why error, asked time.Duration) time.Duration {
-	window := backoff(minServiceWait, 4, p.answers, p.maxService)
+	return p.spread(why, p.maxService, min(asked, maxRetryAfter))
+}
+
+// afterSuccess is for a channel that drops at once. A long MaxServiceWait, which is
+// meant for a service in trouble, must not put off a session whose channel lived.
+func (p *pace) afterSuccess() {
+	p.spread(ErrChannelDropped, min(p.maxService, defaultMaxServiceWait), 0)
+}
+
+// spread keeps apart the callers that an answer has sent away together, but lets
+// none of them come back at once, nor before the time it asked for.
+func (p *pace) spread(why error, limit, asked time.Duration) time.Duration {
+	window := backoff(minServiceWait, 4, p.answers, limit)
 	p.answers++
+	p.lasts = limit
 	p.failures = 0
-	return p.owe(why, window/4+rand.N(window-window/4)+min(asked, maxRetryAfter), false)
+	return p.owe(why, window/4+rand.N(window-window/4)+asked, false)
 }
 
 // afterBadKeys waits as after an answer, since there was one, of the service or
@@ -95,11 +109,14 @@ func (p *pace) end() { p.delay = 0 }
 
 // backoff returns first times factor to the n, at most limit.
 func backoff(first time.Duration, factor, n int, limit time.Duration) time.Duration {
-	d := first
+	d := min(first, limit)
 	for ; n > 0 && d < limit; n-- {
+		if d > limit/time.Duration(factor) {
+			return limit
+		}
 		d *= time.Duration(factor)
 	}
-	return min(d, limit)
+	return d
 }
 
 // wallClock goes on while the machine sleeps, unlike the monotonic clock.

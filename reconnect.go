@@ -1,7 +1,6 @@
 package ssmresume
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -101,7 +100,7 @@ func NewReconnector(c *Client, sessionID string, optFns ...func(*ReconnectorOpti
 		sessionID: sessionID,
 		onWait:    o.OnWait,
 		caller:    c.caller.bounded(),
-		pace:      pace{maxNetwork: o.MaxNetworkWait, maxService: o.MaxServiceWait},
+		pace:      pace{maxNetwork: o.MaxNetworkWait, maxService: min(o.MaxServiceWait, longestMaxWait)},
 		wake:      o.Wake,
 	}
 	if o.First != nil {
@@ -173,8 +172,9 @@ func (r *Reconnector) resume(ctx context.Context) (*ResumeSessionOutput, error) 
 		out, err := r.caller.attempt(attemptCtx, freshClient(r.caller.http), p)
 		switch {
 		case err == nil:
-			out, err = r.accept(out, "the answer")
-			r.pace.afterAnswer(cmp.Or(err, ErrChannelDropped), 0)
+			if out, err = r.accept(out, "the answer"); err != nil {
+				r.pace.afterAnswer(err, 0)
+			}
 			return out, err
 		case ctx.Err() != nil:
 			if peer.refused.Load() || peer.answered.Load() {
@@ -247,7 +247,6 @@ func (r *Reconnector) takeFirst() (*ResumeSessionOutput, error) {
 		return nil, err
 	}
 	r.first = nil
-	r.pace.afterAnswer(ErrChannelDropped, 0)
 	return accepted, nil
 }
 
@@ -274,5 +273,6 @@ func (r *Reconnector) accept(out *ResumeSessionOutput, what string) (*ResumeSess
 		return nil, fmt.Errorf("%s's StreamUrl is for session %q, not for %q", what, u.SessionID, r.sessionID)
 	}
 	r.known = out.StreamURL
+	r.pace.afterSuccess()
 	return out, nil
 }
