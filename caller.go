@@ -136,7 +136,7 @@ func (c *caller) attempt(ctx context.Context, client aws.HTTPClient, p payload) 
 		return out, nil
 	}
 	if isClockError(err) && (c.clockOffset()-offset).Abs() > maxClockSkew {
-		c.log(ctx, slog.LevelWarn, "ssmresume: the local clock is off, signing with the service's time", slog.Duration("offset", c.clockOffset()))
+		c.log(ctx, p, slog.LevelWarn, "ssmresume: the local clock is off, signing with the service's time", slog.Duration("offset", c.clockOffset()))
 		out, err = c.send(ctx, client, p, creds, c.clockOffset())
 	}
 	if rejected := (*CredentialsError)(nil); errors.As(err, &rejected) {
@@ -199,7 +199,7 @@ func (c *caller) send(ctx context.Context, client aws.HTTPClient, p payload, cre
 	}
 	out.StreamURL = c.place(out.StreamURL)
 	if out.StreamURL.Host == "" && !out.StreamURL.IsZero() {
-		c.log(ctx, slog.LevelWarn, "ssmresume: the answer's StreamUrl is not one this package can parse; only DialURL is set")
+		c.log(ctx, p, slog.LevelWarn, "ssmresume: the answer's StreamUrl is not one this package can parse; only DialURL is set")
 	}
 	return out, nil
 }
@@ -231,16 +231,17 @@ func (c *caller) trusted() bool {
 // outsideAWS reports whether the caller has chosen an endpoint that is not AWS's.
 func (c *caller) outsideAWS() bool { return c.custom && !isAWSHost(c.endpoint.Hostname()) }
 
-func (c *caller) log(ctx context.Context, level slog.Level, msg string, attrs ...slog.Attr) {
+// log names the session in each record: a client may have a thousand.
+func (c *caller) log(ctx context.Context, p payload, level slog.Level, msg string, attrs ...slog.Attr) {
 	if c.logger != nil {
-		c.logger.LogAttrs(ctx, level, msg, attrs...)
+		c.logger.LogAttrs(ctx, level, msg, append([]slog.Attr{slog.String("session", p.sessionID)}, attrs...)...)
 	}
 }
 
-func (c *caller) warnPlainHTTP(ctx context.Context) {
+func (c *caller) warnPlainHTTP(ctx context.Context, p payload) {
 	if c.endpoint.Scheme == "http" && !isLoopback(c.endpoint.Hostname()) && c.logger != nil {
 		c.warnHTTP.Do(func() {
-			c.log(ctx, slog.LevelWarn, "ssmresume: the endpoint is plain http, so the session's token crosses the network unencrypted", slog.String("host", c.endpoint.Host))
+			c.log(ctx, p, slog.LevelWarn, "ssmresume: the endpoint is plain http, so the session's token crosses the network unencrypted", slog.String("host", c.endpoint.Host))
 		})
 	}
 }

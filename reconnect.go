@@ -158,7 +158,7 @@ func (r *Reconnector) resume(ctx context.Context) (*ResumeSessionOutput, error) 
 	var last error // of the attempts
 	for attempt := 0; ; {
 		if attempt > 0 || delay > 0 {
-			r.tell(ctx, Wait{Attempt: attempt, Err: r.pace.why, Delay: delay, Elapsed: time.Since(start)})
+			r.tell(ctx, p, Wait{Attempt: attempt, Err: r.pace.why, Delay: delay, Elapsed: time.Since(start)})
 		}
 		if ctxErr := r.sleep(ctx, delay); ctxErr != nil {
 			return nil, gaveUp(ctxErr, attempt, last)
@@ -200,8 +200,8 @@ func (r *Reconnector) resume(ctx context.Context) (*ResumeSessionOutput, error) 
 	}
 }
 
-func (r *Reconnector) tell(ctx context.Context, w Wait) {
-	r.caller.log(ctx, slog.LevelDebug, "ssmresume: waiting", slog.Int("attempt", w.Attempt), slog.Duration("delay", w.Delay), slog.Duration("elapsed", w.Elapsed), slog.Any("error", w.Err))
+func (r *Reconnector) tell(ctx context.Context, p payload, w Wait) {
+	r.caller.log(ctx, p, slog.LevelDebug, "ssmresume: waiting", slog.Int("attempt", w.Attempt), slog.Duration("delay", w.Delay), slog.Duration("elapsed", w.Elapsed), slog.Any("error", w.Err))
 	if r.onWait != nil {
 		r.onWait(w)
 	}

@@ -64,8 +64,9 @@ func (e *invalidUTF8Error) AddNestedContext(nested string) { e.context += "." + 
 
 // payload is the body of the request, the same for every attempt.
 type payload struct {
-	body   []byte
-	sha256 string // lower-case hex, as SigV4 wants it
+	sessionID string
+	body      []byte
+	sha256    string // lower-case hex, as SigV4 wants it
 }
 
 // newPayload uses the SDK's JSON encoder, so the bytes are the SDK's too:
@@ -77,7 +78,7 @@ func newPayload(in *ResumeSessionInput) payload {
 	object.Close()
 	body := bytes.ReplaceAll(enc.Bytes(), []byte{0x7f}, []byte(`\u007f`)) // as the SDK's own requests have it
 	sum := sha256.Sum256(body)
-	return payload{body: body, sha256: hex.EncodeToString(sum[:])}
+	return payload{sessionID: in.SessionID, body: body, sha256: hex.EncodeToString(sum[:])}
 }
 
 // newRequest returns the request without its body. It is signed like this, so

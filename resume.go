@@ -89,7 +89,7 @@ func (c *caller) resume(ctx context.Context, in *ResumeSessionInput) (*ResumeSes
 		}
 		// At most 5 s more than the backoff, as in the SDK's retry middleware.
 		delay = max(delay, min(retryAfterOf(err), delay+5*time.Second))
-		c.log(ctx, slog.LevelDebug, "ssmresume: trying again", slog.Int("attempt", attempt), slog.Duration("delay", delay), slog.Any("error", err))
+		c.log(ctx, p, slog.LevelDebug, "ssmresume: trying again", slog.Int("attempt", attempt), slog.Duration("delay", delay), slog.Any("error", err))
 		if ctxErr := smithytime.SleepWithContext(ctx, delay); ctxErr != nil {
 			return nil, &aws.RequestCanceledError{Err: fmt.Errorf("%w; last attempt: %w", ctxErr, err)}
 		}
@@ -107,6 +107,7 @@ func (c *caller) begin(ctx context.Context, in *ResumeSessionInput) (payload, er
 	if c.err != nil {
 		return payload{}, c.err
 	}
-	c.warnPlainHTTP(ctx)
-	return newPayload(in), nil
+	p := newPayload(in)
+	c.warnPlainHTTP(ctx, p)
+	return p, nil
 }
