@@ -89,7 +89,7 @@ func (c *caller) bounded() *caller {
 	if b.timeout < 0 {
 		b.timeout = defaultAttemptTimeout
 	}
-	b.keys.timeout = credentialsTimeout
+	b.keys.rests = true
 	return &b
 }
 
@@ -140,12 +140,11 @@ func (c *caller) attempt(ctx context.Context, client aws.HTTPClient, p payload) 
 		out, err = c.send(ctx, client, p, creds, c.clockOffset())
 	}
 	if rejected := (*CredentialsError)(nil); errors.As(err, &rejected) {
-		renewed, renewErr := c.keys.renew(ctx, creds)
-		switch {
-		case renewErr != nil:
-			return nil, fmt.Errorf("%w; for new credentials: %w", err, renewErr)
-		case !sameKeys(renewed, creds):
-			return c.send(ctx, client, p, renewed, c.clockOffset())
+		if creds, err = c.keys.renew(ctx, creds, err); err != nil {
+			return nil, err
+		}
+		if out, err = c.send(ctx, client, p, creds, c.clockOffset()); errors.As(err, &rejected) {
+			c.keys.failed(err)
 		}
 	}
 	return out, err
@@ -226,6 +225,14 @@ func (c *caller) clockOffset() time.Duration {
 // trusted reports whether the endpoint proves who it is, or is on this machine.
 func (c *caller) trusted() bool {
 	return c.endpoint.Scheme == "https" || isLoopback(c.endpoint.Hostname())
+}
+
+// namedRegion returns the Region that named the endpoint; empty if none did.
+func (c *caller) namedRegion() string {
+	if c.custom {
+		return ""
+	}
+	return c.region
 }
 
 // outsideAWS reports whether the caller has chosen an endpoint that is not AWS's.

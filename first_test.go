@@ -113,8 +113,13 @@ func TestFirstIsRefused(t *testing.T) {
 // TestWake: what a value ends, and what it does not.
 func TestWake(t *testing.T) {
 	loginNeeded := func(o *ssmresume.Options) {
+		lapsed := false
 		o.Credentials = aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
-			return aws.Credentials{}, errors.New("log in")
+			if lapsed {
+				return aws.Credentials{}, errors.New("log in")
+			}
+			lapsed = true
+			return oldKeys, nil
 		})
 	}
 	for name, tc := range map[string]struct {
@@ -125,7 +130,7 @@ func TestWake(t *testing.T) {
 	}{
 		"no network":      {"refused", nil, nil, true},
 		"keys refused":    {"up", nil, ssmresumetest.Fail(400, "ExpiredTokenException", ""), true},
-		"no keys":         {"up", loginNeeded, nil, true},
+		"keys lapsed":     {"up", loginNeeded, ssmresumetest.Fail(400, "ExpiredTokenException", ""), true},
 		"throttled":       {"up", nil, ssmresumetest.Throttle(), false},
 		"a proxy's page":  {"up", nil, ssmresumetest.HTML(503), false},
 		"service is down": {"up", nil, ssmresumetest.Fail(500, "InternalServerError", ""), false},

@@ -83,12 +83,11 @@ func (p *pace) spread(why error, limit, asked time.Duration) time.Duration {
 	return p.owe(why, window/4+rand.N(window-window/4)+asked, false)
 }
 
-// afterBadKeys waits as after an answer, since there was one, of the service or
-// of a provider. But somebody may say that there are new keys.
-func (p *pace) afterBadKeys(why error) time.Duration {
-	delay := p.afterAnswer(why, 0)
-	p.endable = true
-	return delay
+// afterBadKeys spreads the sessions of a client over a quarter of the provider's
+// rest: the first one asks, and the others see what became of it.
+func (p *pace) afterBadKeys(why error, rest time.Duration) time.Duration {
+	p.failures = 0
+	return p.owe(why, rest+rand.N(rest/4+1), true)
 }
 
 // afterSilence counts from the start of the attempt: polling one's own network

@@ -168,10 +168,11 @@ func (r *Reconnector) resume(ctx context.Context) (*ResumeSessionOutput, error) 
 		}
 		attempt++
 		attemptStart := time.Now()
-		attemptCtx, peer := watchPeer(ctx)
-		out, err := r.caller.attempt(attemptCtx, freshClient(r.caller.http), p)
+		peer := &peer{client: freshClient(r.caller.http)}
+		out, err := r.caller.attempt(ctx, peer, p)
 		switch {
 		case err == nil:
+			r.caller.keys.accepted()
 			if out, err = r.accept(out, "the answer"); err != nil {
 				r.pace.afterAnswer(err, 0)
 			}
@@ -183,17 +184,17 @@ func (r *Reconnector) resume(ctx context.Context) (*ResumeSessionOutput, error) 
 			return nil, gaveUp(ctx.Err(), attempt, last)
 		}
 		last = err
-		switch verdictOn(err, peer.refused.Load()) {
+		v := verdictOn(err, peer, r.caller.namedRegion())
+		switch v.do {
 		case stop:
-			if c := (*CredentialsError)(nil); errors.As(err, &c) {
-				err = fmt.Errorf("credentials of source %s cannot change in this process: %w", c.Source, err)
-			}
+			err = fmt.Errorf("%s: %w", v.reason, err)
 			r.pace.afterAnswer(err, 0)
 			return nil, err
 		case waitForService:
 			delay = r.pace.afterAnswer(err, retryAfterOf(err))
 		case waitForKeys:
-			delay = r.pace.afterBadKeys(err)
+			left, _ := r.caller.keys.resting()
+			delay = r.pace.afterBadKeys(err, left)
 		case waitForNetwork:
 			delay = r.pace.afterSilence(err, time.Since(attemptStart))
 		}
@@ -225,11 +226,16 @@ func (r *Reconnector) sleep(ctx context.Context, delay time.Duration) error {
 		case <-timer.C:
 			return nil
 		case _, open := <-wake:
-			if open {
+			if !open {
+				r.wake = nil // else a closed channel would end every wait
+				continue
+			}
+			left := r.caller.keys.wake()
+			if left == 0 {
 				r.pace.end()
 				return nil
 			}
-			r.wake = nil // else a closed channel would end every wait
+			timer.Reset(left)
 		}
 	}
 }

@@ -143,7 +143,7 @@ func TestOutages(t *testing.T) {
 
 // TestInTheWay: what a proxy or a captive portal answers ends no session.
 func TestInTheWay(t *testing.T) {
-	noID := http.Header{"X-Amzn-Requestid": nil}
+	noID := http.Header{"X-Amzn-Requestid": nil, "X-Amz-Request-Id": {"S3's, and many a gateway's"}, "Content-Type": {"application/json"}}
 	for name, resp := range map[string]*ssmresumetest.Response{
 		"403":         ssmresumetest.HTML(403),
 		"407":         ssmresumetest.HTML(407),
@@ -154,6 +154,11 @@ func TestInTheWay(t *testing.T) {
 		"coded 403":   ssmresumetest.Raw(403, noID, `{"code":"AccessDenied"}`),
 		"coded 404":   ssmresumetest.Raw(404, noID, `{"code":"not_found"}`),
 		"coded 302":   ssmresumetest.Fail(302, "Moved", ""),
+		"gone, 302":   ssmresumetest.Fail(302, "DoesNotExistException", ""),
+		"gone, 429":   ssmresumetest.Fail(429, "DoesNotExistException", ""),
+		"gone, 500":   ssmresumetest.Fail(500, "DoesNotExistException", ""),
+		"denied, 503": ssmresumetest.Fail(503, "AccessDeniedException", ""),
+		"gone, no ID": ssmresumetest.Raw(400, noID, `{"__type":"DoesNotExistException"}`),
 		"bare {}":     ssmresumetest.Raw(200, noID, "{}"),
 		"empty 403":   ssmresumetest.Raw(403, noID, ""),
 		"empty 400":   ssmresumetest.Raw(400, noID, ""),
@@ -164,7 +169,6 @@ func TestInTheWay(t *testing.T) {
 		"429":         ssmresumetest.Raw(429, nil, ""),
 		"failure":     ssmresumetest.Fail(500, "InternalServerError", "broken"),
 		"unavailable": ssmresumetest.Fail(400, "ServiceUnavailable", "broken"),
-		"501":         ssmresumetest.Fail(501, "NotImplemented", ""),
 		"reset":       ssmresumetest.Reset(),
 		"cut short":   ssmresumetest.Truncate(30),
 		"hang":        ssmresumetest.Hang(),
@@ -525,6 +529,10 @@ func TestResumeStops(t *testing.T) {
 		"signature":         {ssmresumetest.Fail(400, "InvalidSignatureException", "no"), as(new(*ssmresume.SignatureError))},
 		"validation":        {ssmresumetest.Fail(400, "ValidationException", "no"), as(new(*ssmresume.ValidationError))},
 		"other code":        {ssmresumetest.Fail(400, "ResourceNotFoundException", "no"), as(new(*smithy.GenericAPIError))},
+		"no ID, but type":   {ssmresumetest.Raw(400, http.Header{"X-Amzn-Requestid": nil, "Content-Type": {"application/x-amz-json-1.0; charset=utf-8"}}, `{"__type":"DoesNotExistException"}`), as(new(*ssmresume.DoesNotExistError))},
+		"no type, but ID":   {ssmresumetest.Raw(400, http.Header{"Content-Type": nil}, `{"__type":"DoesNotExistException"}`), as(new(*ssmresume.DoesNotExistError))},
+		"unknown call":      {ssmresumetest.Fail(501, "InternalFailure", "not yet implemented"), func(err error) bool { return strings.Contains(err.Error(), "the endpoint does not know ResumeSession") }},
+		"unknown call, raw": {ssmresumetest.HTML(501), func(err error) bool { return strings.Contains(err.Error(), "the endpoint does not know ResumeSession") }},
 		"other session":     {ssmresumetest.Raw(200, nil, `{"SessionId":"other","TokenValue":"t"}`), func(err error) bool { return strings.Contains(err.Error(), `the answer is for session "other"`) }},
 		"other StreamUrl":   {ssmresumetest.Raw(200, nil, `{"TokenValue":"t","StreamUrl":"wss://h/v1/data-channel/other"}`), func(err error) bool { return strings.Contains(err.Error(), `StreamUrl is for session "other"`) }},
 		"broken StreamUrl":  {ssmresumetest.Raw(200, nil, `{"TokenValue":"t","StreamUrl":"u"}`), func(err error) bool { return strings.Contains(err.Error(), "StreamUrl cannot be parsed") }},
@@ -561,103 +569,6 @@ func TestResumeBadOptions(t *testing.T) {
 	if _, err := ssmresume.NewReconnector(client, "").Resume(t.Context()); !errors.As(err, &params) {
 		t.Error(err)
 	}
-}
-
-func TestResumeCredentials(t *testing.T) {
-	old := aws.Credentials{AccessKeyID: "ASIAOLD", SecretAccessKey: "old", SessionToken: "oldtoken"}
-	good := aws.Credentials{AccessKeyID: "ASIANEW", SecretAccessKey: "new", SessionToken: "newtoken"}
-	start := func(t *testing.T, provider aws.CredentialsProvider, onRetry func(ssmresume.Wait)) (*ssmresumetest.Server, *ssmresume.Reconnector) {
-		srv := ssmresumetest.NewPipeServer()
-		t.Cleanup(srv.Close)
-		srv.SetCredentials(good, old)
-		srv.ExpireCredentials(old.AccessKeyID)
-		cfg := srv.Config()
-		cfg.Credentials = provider
-		return srv, ssmresume.NewReconnector(ssmresume.NewFromConfig(cfg), sessionID, func(o *ssmresume.ReconnectorOptions) { o.OnWait = onRetry })
-	}
-	t.Run("cached, expired", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			srv, rc := start(t, &cache{current: old, next: good}, func(r ssmresume.Wait) { t.Errorf("waits: %v", r) })
-			if _, err := rc.Resume(t.Context()); err != nil || len(srv.Requests()) != 2 {
-				t.Errorf("%v, %d requests, want 2", err, len(srv.Requests()))
-			}
-		})
-	})
-	for _, source := range []string{"StaticCredentials", "EnvConfigCredentials"} {
-		t.Run(source, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				fixed := old
-				fixed.Source = source
-				srv, rc := start(t, &cache{current: fixed, next: fixed}, nil)
-				_, err := rc.Resume(t.Context())
-				refused, ok := errors.AsType[*ssmresume.CredentialsError](err)
-				if !ok {
-					t.Fatal(err)
-				}
-				type facts struct {
-					Expired  bool
-					Text     string
-					Requests int
-				}
-				same(t, err.Error(), facts{true, source, 1}, facts{refused.Expired, textOf(err, source), len(srv.Requests())})
-			})
-		})
-	}
-	t.Run("login needed", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			begin := time.Now()
-			provider := aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
-				if time.Since(begin) < 10*time.Minute {
-					return aws.Credentials{}, errors.New("the SSO session has expired: log in")
-				}
-				return good, nil
-			})
-			var last ssmresume.Wait
-			_, rc := start(t, provider, func(r ssmresume.Wait) { last = r })
-			if _, err := rc.Resume(t.Context()); err != nil {
-				t.Error(err)
-			}
-			if late := time.Since(begin) - 10*time.Minute; late > 25*time.Second || !strings.Contains(fmt.Sprint(last.Err), "log in") {
-				t.Errorf("back %v late, last told %v", late, last.Err)
-			}
-		})
-	})
-	t.Run("answer of another service", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			calls := 0
-			provider := aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
-				if calls++; calls < 3 { // STS refuses, which says nothing of the session
-					return aws.Credentials{}, &smithy.GenericAPIError{Code: "AccessDeniedException", Message: "not yet"}
-				}
-				return good, nil
-			})
-			_, rc := start(t, provider, nil)
-			if _, err := rc.Resume(t.Context()); err != nil || calls != 3 {
-				t.Errorf("%v after %d calls", err, calls)
-			}
-		})
-	})
-	t.Run("provider hangs", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			var calls atomic.Int32
-			release := make(chan struct{})
-			provider := aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
-				if calls.Add(1) == 1 {
-					<-release // deaf to ctx
-				}
-				return good, nil
-			})
-			var waits []ssmresume.Wait
-			_, rc := start(t, provider, func(r ssmresume.Wait) { waits = append(waits, r) })
-			begin := time.Now()
-			_, err := rc.Resume(t.Context())
-			if err != nil || len(waits) != 1 {
-				t.Errorf("%v, waits %v, want one", err, waits)
-			}
-			between(t, "back", time.Since(begin), time.Minute, time.Minute+time.Second)
-			close(release)
-		})
-	})
 }
 
 func TestResumeClockSkew(t *testing.T) {

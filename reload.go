@@ -32,6 +32,11 @@ func ReloadCredentials(load func(context.Context) (aws.CredentialsProvider, erro
 // rejectedKey is the key in a ctx of the credentials that the service has refused.
 type rejectedKey struct{}
 
+// A reloadError is one of credentials that can change.
+type reloadError struct{ error }
+
+func (e *reloadError) Unwrap() error { return e.error }
+
 type reloader struct {
 	load func(context.Context) (aws.CredentialsProvider, error)
 
@@ -55,9 +60,9 @@ func (r *reloader) Retrieve(ctx context.Context) (aws.Credentials, error) {
 		loaded, err := r.load(ctx)
 		switch {
 		case err != nil:
-			return aws.Credentials{}, fmt.Errorf("load credentials: %w", err)
+			return aws.Credentials{}, &reloadError{fmt.Errorf("load credentials: %w", err)}
 		case loaded == nil:
-			return aws.Credentials{}, errors.New("load credentials: there is no provider")
+			return aws.Credentials{}, &reloadError{errors.New("load credentials: there is no provider")}
 		}
 		r.loaded = loaded
 	}
@@ -66,10 +71,10 @@ func (r *reloader) Retrieve(ctx context.Context) (aws.Credentials, error) {
 		if ctx.Err() == nil {
 			r.loaded = nil
 		}
-		return creds, err
+		return creds, &reloadError{err}
 	}
-	if creds.Source == staticSource {
-		creds.Source = "ReloadCredentials of " + staticSource // they can change
+	if isFixed(creds.Source) && creds.Source != envSource {
+		creds.Source = "ReloadCredentials of " + creds.Source // they can change
 	}
 	r.last = creds
 	return creds, nil

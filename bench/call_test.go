@@ -54,9 +54,10 @@ func (memory) Do(req *http.Request) (*http.Response, error) {
 	}, nil
 }
 
-var credentials = aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+// credentials are in a cache, as config.LoadDefaultConfig makes them.
+var credentials = aws.NewCredentialsCache(aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
 	return aws.Credentials{AccessKeyID: "AKIAIOSFODNN7EXAMPLE", SecretAccessKey: "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"}, nil
-})
+}))
 
 // callers returns one caller each of ours, of the SDK's and of the floor. Each
 // has a client of its own, made by newClient.
