@@ -80,6 +80,7 @@ type Reconnector struct {
 	known   StreamURL            // the last one returned
 	pace    pace
 	wake    <-chan struct{}
+	outage  outage
 }
 
 // NewReconnector returns a Reconnector for the session. It uses c's options,
@@ -154,13 +155,14 @@ func (r *Reconnector) resume(ctx context.Context) (*ResumeSessionOutput, error) 
 		return nil, err
 	}
 	start := time.Now()
+	r.outage.begin(start)
 	delay := r.pace.begin()
 	var last error // of the attempts
 	for attempt := 0; ; {
 		if attempt > 0 || delay > 0 {
 			r.tell(ctx, p, Wait{Attempt: attempt, Err: r.pace.why, Delay: delay, Elapsed: time.Since(start)})
 		}
-		if ctxErr := r.sleep(ctx, delay); ctxErr != nil {
+		if ctxErr := r.sleep(ctx, p, delay); ctxErr != nil {
 			return nil, gaveUp(ctxErr, attempt, last)
 		}
 		if r.first != nil {
@@ -198,6 +200,9 @@ func (r *Reconnector) resume(ctx context.Context) (*ResumeSessionOutput, error) 
 		case waitForNetwork:
 			delay = r.pace.afterSilence(err, time.Since(attemptStart))
 		}
+		if r.outage.note(v) {
+			r.warn(ctx, p, "ssmresume: a person must act")
+		}
 	}
 }
 
@@ -208,14 +213,21 @@ func (r *Reconnector) tell(ctx context.Context, p payload, w Wait) {
 	}
 }
 
+func (r *Reconnector) warn(ctx context.Context, p payload, msg string) {
+	r.caller.log(ctx, p, slog.LevelWarn, msg, slog.String("reason", r.outage.reason), slog.Duration("lasts", time.Since(r.outage.start)), slog.Any("error", r.pace.why))
+}
+
 // sleep returns ctx's error if that ends before the wait does.
-func (r *Reconnector) sleep(ctx context.Context, delay time.Duration) error {
-	if ctx.Err() != nil || delay <= 0 {
-		return ctx.Err()
-	}
+func (r *Reconnector) sleep(ctx context.Context, p payload, delay time.Duration) error {
 	timer := time.NewTimer(delay)
 	defer timer.Stop()
 	for {
+		if r.outage.isOverdue() {
+			r.warn(ctx, p, "ssmresume: the session is not back yet")
+		}
+		if ctx.Err() != nil || delay <= 0 {
+			return ctx.Err()
+		}
 		var wake <-chan struct{}
 		if r.pace.endable {
 			wake = r.wake
@@ -225,6 +237,7 @@ func (r *Reconnector) sleep(ctx context.Context, delay time.Duration) error {
 			return ctx.Err()
 		case <-timer.C:
 			return nil
+		case <-time.After(r.outage.untilOverdue()):
 		case _, open := <-wake:
 			if !open {
 				r.wake = nil // else a closed channel would end every wait
@@ -279,6 +292,46 @@ func (r *Reconnector) accept(out *ResumeSessionOutput, what string) (*ResumeSess
 		return nil, fmt.Errorf("%s's StreamUrl is for session %q, not for %q", what, u.SessionID, r.sessionID)
 	}
 	r.known = out.StreamURL
+	r.outage = outage{}
 	r.pace.afterSuccess()
 	return out, nil
+}
+
+// firstReport is the age at which an outage is reported, and then each time it has
+// lasted twice as long.
+const firstReport = 30 * time.Second
+
+// An outage is from when the session is lost until it is back. It outlives Resume.
+type outage struct {
+	start  time.Time
+	report time.Duration // the age at which it is reported next
+	reason string        // of the last failure
+	said   string        // the last reason for which a person was told to act
+}
+
+func (o *outage) begin(at time.Time) {
+	if o.start.IsZero() {
+		*o = outage{start: at, report: firstReport, reason: "no attempt has ended yet"}
+	}
+}
+
+func (o *outage) untilOverdue() time.Duration { return o.report - time.Since(o.start) }
+
+// isOverdue returns true once for each report.
+func (o *outage) isOverdue() bool {
+	overdue := o.untilOverdue() <= 0
+	for o.untilOverdue() <= 0 {
+		o.report *= 2
+	}
+	return overdue
+}
+
+// note returns true if it is news that a person must act.
+func (o *outage) note(v verdict) bool {
+	o.reason = v.reason
+	if !v.mend || o.said == v.reason {
+		return false
+	}
+	o.said = v.reason
+	return true
 }

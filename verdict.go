@@ -23,6 +23,7 @@ import (
 type verdict struct {
 	do     action
 	reason string
+	mend   bool // a person must act, and is told at once
 }
 
 type action int
@@ -58,17 +59,17 @@ func verdictOn(err error, peer *peer, region string) verdict {
 	case provider != nil && provider.network && !refused:
 		return verdict{do: waitForNetwork, reason: "the credentials' provider reaches nobody"}
 	case provider != nil:
-		return verdict{do: waitForKeys, reason: "there are no new credentials: log in, or mend their provider"}
+		return verdict{do: waitForKeys, reason: "there are no new credentials: log in, or mend their provider", mend: true}
 
 	// No complete answer.
 	case errors.As(err, &send) && statusOf(err) == http.StatusProxyAuthRequired:
-		return verdict{do: waitForService, reason: "the proxy wants another user name or password"}
+		return verdict{do: waitForService, reason: "the proxy wants another user name or password", mend: true}
 	case send != nil && peer.refused.Load():
-		return verdict{do: waitForService, reason: "TLS fails: an unknown certificate, no TLS on this port, or a captive portal"}
+		return verdict{do: waitForService, reason: "TLS fails: an unknown certificate, no TLS on this port, or a captive portal", mend: true}
 	case send != nil && peer.answered.Load():
 		return verdict{do: waitForService, reason: "the answer broke off or cannot be read"}
 	case send != nil && region != "" && partitionOf(region) == nil && errors.As(err, &noHost) && noHost.IsNotFound:
-		return verdict{do: waitForNetwork, reason: "no Region is known that is named like " + region + ", and it has no endpoint: is it an availability zone?"}
+		return verdict{do: waitForNetwork, reason: "no Region is known that is named like " + region + ", and it has no endpoint: is it an availability zone?", mend: true}
 	case send != nil:
 		return verdict{do: waitForNetwork, reason: "nobody answers"}
 
@@ -78,7 +79,7 @@ func verdictOn(err error, peer *peer, region string) verdict {
 	case response.HTTPStatusCode() == http.StatusNotImplemented:
 		return verdict{do: stop, reason: "the endpoint does not know ResumeSession"}
 	case response.HTTPStatusCode() == http.StatusProxyAuthRequired:
-		return verdict{do: waitForService, reason: "the proxy wants a user name and a password"}
+		return verdict{do: waitForService, reason: "the proxy wants a user name and a password", mend: true}
 	case !errors.As(err, &apiErr), apiErr.ErrorCode() == unknownError:
 		return verdict{do: waitForService, reason: "the answer names no error: a page, a redirect, {}"}
 	case !isServices(response):
@@ -88,7 +89,7 @@ func verdictOn(err error, peer *peer, region string) verdict {
 	case refused && isFixed(credentials.Source):
 		return verdict{do: stop, reason: fixedReason(credentials.Source)}
 	case refused:
-		return verdict{do: waitForKeys, reason: "the service refuses the credentials: log in, or have them renewed"}
+		return verdict{do: waitForKeys, reason: "the service refuses the credentials: log in, or have them renewed", mend: true}
 	}
 	switch apiErr.(type) {
 	case *DoesNotExistError, *SessionTimedOutError:
