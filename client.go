@@ -44,7 +44,10 @@ type Options struct {
 
 	// Credentials sign the requests. Required; aws.AnonymousCredentials sends
 	// them unsigned. They are retrieved for every attempt, so wrap a provider
-	// that is slow in aws.NewCredentialsCache, as the SDK's config package does.
+	// that is slow in aws.NewCredentialsCache, as the SDK's config package does;
+	// the Reconnectors of a client ask it one at a time. A provider that does not
+	// return within a minute has failed. For keys in a file that another program
+	// renews, see [ReloadCredentials].
 	Credentials aws.CredentialsProvider
 
 	// HTTPClient sends the requests; nil means a new awshttp.BuildableClient.
@@ -102,7 +105,9 @@ type Options struct {
 	// means the service's host.
 	StreamHost string
 
-	// Logger gets a record of each retry (level Debug) and of what is odd but
-	// not an error (level Warn). It never gets a secret. Nil means silence.
+	// Logger gets a record of each retry and wait (level Debug), of what is odd but
+	// not an error, of what a person must mend, and of long outages (level Warn; see
+	// [Reconnector.Resume]). Each names its session. It never gets a secret. Nil
+	// means silence.
 	Logger *slog.Logger
 }

@@ -27,6 +27,9 @@
 //			return err // errors.Is(err, ErrSessionGone), trying again cannot help, or ctx ended
 //		}
 //		err = serve(ctx, out) // dial, open, run until the WebSocket drops
+//		if isFinal(err) {
+//			return err // the handshake was refused with 401 or 403, or the session was ended
+//		}
 //	}
 //
 // Tests of your own program, package

@@ -51,7 +51,8 @@ type AccessDeniedError struct{ APIError }
 // (wire codes ExpiredTokenException, ExpiredToken, UnrecognizedClientException,
 // InvalidClientTokenId, InvalidToken, MissingAuthenticationToken,
 // MissingAuthenticationTokenException, TokenRefreshRequired). The call has
-// already asked the provider for new ones. Log in again, or fix the provider.
+// already asked the provider for new ones. Log in again, or fix the provider; keys
+// of a file that another program renews want [ReloadCredentials].
 type CredentialsError struct {
 	APIError
 	Expired bool   // they were good once

@@ -43,8 +43,8 @@ type pace struct {
 }
 
 // ErrChannelDropped is [Wait].Err where an attempt is put off because the data
-// channel was lost within MaxServiceWait of the last Resume. Now and then that
-// happens to anybody. If it goes on, whoever dials the channel is at fault, or
+// channel was lost within 25 s of the last Resume (MaxServiceWait, if that is less).
+// Now and then that happens to anybody. If it goes on, whoever dials the channel is at fault, or
 // another client resumes the same session.
 var ErrChannelDropped = errors.New("ssmresume: the data channel was lost soon after the session had been resumed")
 

@@ -30,16 +30,18 @@ type ReconnectorOptions struct {
 	// MaxServiceWait is the longest wait after an answer: waits are random in the
 	// upper three quarters of a window that grows fourfold from 1 s up to
 	// MaxServiceWait, plus what the answer's Retry-After asks for, 60 s at most.
-	// Zero or below means 25 s.
+	// A channel that drops soon after a success is put off in the same way, by 25 s
+	// at most. Zero or below means 25 s; more than a year means a year.
 	MaxServiceWait time.Duration
 
 	// OnWait is told of each wait before it begins, and of the failed attempt
 	// before it, on the goroutine of Resume. Nil is fine.
 	OnWait func(Wait)
 
-	// Wake ends a wait for the network or for credentials at once: send on it
-	// when an interface came up, somebody has logged in, or the user has pressed
-	// a key. It does not end a wait that spares the service. Sent while there is
+	// Wake ends a wait for the network or for credentials at once, and has one
+	// attempt made: send on it when an interface came up, somebody has logged in,
+	// or the user has pressed a key. (Credentials are asked for ten times a second
+	// at most.) It does not end a wait that spares the service. Sent while there is
 	// no wait to end, a value is received by the next one: give the channel a
 	// buffer of 1, and send in a select with a default. One Reconnector receives
 	// each value, so make one channel for each. Nil is fine; after a close all is
@@ -68,8 +70,14 @@ type Wait struct {
 //		if err != nil {
 //			return err // errors.Is(err, ErrSessionGone), trying again cannot help, or ctx ended
 //		}
-//		err = serve(ctx, out) // dial out.StreamURL, send out.OpenMessage, run until the WebSocket drops
+//		err = serve(ctx, out) // dial, open, run until the WebSocket drops
+//		if isFinal(err) {
+//			return err // the handshake was refused with 401 or 403, or the session was ended
+//		}
 //	}
+//
+// A handshake that is refused with 401 or 403 is refused again with the next token:
+// the caller lacks ssmmessages:OpenDataChannel.
 type Reconnector struct {
 	sessionID string
 	onWait    func(Wait)
@@ -113,21 +121,37 @@ func NewReconnector(c *Client, sessionID string, optFns ...func(*ReconnectorOpti
 
 // Resume returns fresh connection details for the session, however long the
 // network is away; the first time it returns ReconnectorOptions.First, if that is
-// set. It returns an error only if trying again cannot help or ctx has ended:
+// set. It returns an error only if trying again cannot help or ctx has ended, and
+// the error says which it is:
 //
 //   - the session is gone ([ErrSessionGone]),
 //   - IAM, the signature or the request is refused ([AccessDeniedError],
 //     [SignatureError], [ValidationError], any other code with a status of 4xx
 //     but 408 and 429, or one that the SDK retries),
-//   - the credentials are refused ([CredentialsError]), or cannot be used, and
-//     their Source says that they cannot change in this process, because they are
-//     static or from the environment,
+//   - there are no credentials and never were any: no call of the client has had
+//     some, and it is not the network that keeps their provider from getting them,
+//   - the credentials are refused ([CredentialsError]), or cannot be used, and do
+//     not change in this process: they are static, of the environment, of a file
+//     that the SDK has read (see [ReloadCredentials]) or anonymous, or STS says
+//     that those have expired with which a role is to be assumed,
+//   - the endpoint does not know the call (status 501),
 //   - the answer names another session, or its StreamUrl cannot be parsed,
 //   - the client's options or the session ID are wrong.
 //
 // All else is waited for: no network, timeouts, throttling, failures of the
-// service, credentials that somebody must renew, and every error without a code
-// or without a request ID, which a proxy or a captive portal may have given.
+// service, and every answer that is not the service's word, which a proxy or a
+// captive portal may have given: one without a code, one with neither a request ID
+// nor the service's content type, one whose status says another thing (3xx, 429,
+// 5xx).
+//
+// Credentials that have lapsed are waited for too. Their provider is asked again
+// after 1 s, then 4 s, 16 s and each minute, after ten minutes each 5 minutes, or
+// at a value on Wake; all Reconnectors of a client ask as often as one.
+//
+// Options.Logger gets a Warn at once where a person must act (credentials, a
+// certificate that nobody has signed, a proxy that wants a password, a Region that
+// is none), and of each outage after 30 s, and then each time it has lasted twice
+// as long.
 //
 // Each attempt dials a new connection; see Options.HTTPClient for clients with
 // which that is not possible. If the data channel was lost soon after the last
