@@ -50,12 +50,12 @@ func verdictOn(err error, peer *peer, region string) verdict {
 	switch {
 	// The provider, which may talk to services of its own: their answers are no
 	// word about the session.
-	case errors.As(err, &provider) && provider.never:
-		return verdict{do: stop, reason: "there are no credentials, and there never were any"}
-	case provider != nil && isFixed(provider.source):
+	case errors.As(err, &provider) && isFixed(provider.source):
 		return verdict{do: stop, reason: fixedReason(provider.source)}
 	case provider != nil && baseKeysExpired(provider):
 		return verdict{do: stop, reason: "the keys that the role is assumed from have expired and do not change in this process: use ReloadCredentials, or start again with new ones"}
+	case provider != nil && provider.never:
+		return verdict{do: stop, reason: "there are no credentials, and there never were any"}
 	case provider != nil && provider.network && !refused:
 		return verdict{do: waitForNetwork, reason: "the credentials' provider reaches nobody"}
 	case provider != nil:
