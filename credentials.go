@@ -40,6 +40,9 @@ type keys struct {
 	*keyring
 }
 
+// An invalidator is a provider that can forget what it has, as the SDK's cache can.
+type invalidator interface{ Invalidate() }
+
 // A keyring is what is known of a provider. All Reconnectors of a client share it.
 type keyring struct {
 	had  atomic.Bool   // there were keys once
@@ -98,7 +101,7 @@ func (k keys) renew(ctx context.Context, refused aws.Credentials, refusal error)
 	}
 	told := context.WithValue(ctx, rejectedKey{}, refused)
 	creds, err := k.get(told, false)
-	if err == nil && sameKeys(creds, refused) {
+	if _, forgets := k.provider.(invalidator); forgets && err == nil && sameKeys(creds, refused) {
 		creds, err = k.get(told, true)
 	}
 	switch {
@@ -165,8 +168,8 @@ func (k keys) ask(ctx context.Context, anew bool) (aws.Credentials, error) {
 			r.panicked = recover()
 			done <- r
 		}()
-		if p, ok := k.provider.(interface{ Invalidate() }); ok && anew {
-			p.Invalidate()
+		if anew {
+			k.provider.(invalidator).Invalidate()
 		}
 		r.creds, r.err = k.provider.Retrieve(bound)
 	}()

@@ -321,6 +321,18 @@ func TestLapsedKeysRest(t *testing.T) {
 	}
 }
 
+// TestProviderIsAskedOnce for new keys, where it has nothing to forget.
+func TestProviderIsAskedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		provider := &lapsing{then: func(context.Context, int32) (aws.Credentials, error) { return oldKeys, nil }}
+		_, client := withKeys(t, provider)
+		if _, err := client.ResumeSession(t.Context(), input); !isA[*ssmresume.CredentialsError](err) {
+			t.Error(err)
+		}
+		same(t, "asked for new keys", 1, provider.asked.Load())
+	})
+}
+
 // TestBothAreTold: what the service said of the keys, and why there are no others.
 func TestBothAreTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -145,6 +145,7 @@ func isFixed(source string) bool {
 }
 
 func fixedReason(source string) string {
+	source = printable(source)
 	switch source {
 	case anonymousSource:
 		return "the service wants a signature, and " + source + " have none: set Options.Credentials"
