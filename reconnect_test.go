@@ -1039,8 +1039,10 @@ func TestHandshakeHeader(t *testing.T) {
 		same(t, name, want, facts{len(h), h.Get("X-Amz-Security-Token"), strings.Contains(h.Get("Authorization"), tc.want)})
 	}
 	client := ssmresume.New(ssmresume.Options{Region: "us-east-2", Credentials: credentials("id", "secret", "")})
-	if _, err := client.HandshakeHeader(t.Context(), ssmresume.StreamURL{}); err == nil {
-		t.Error("the zero URL was signed")
+	for _, u := range []ssmresume.StreamURL{{}, {Host: "ssmmessages.us-east-2.amazonaws.com"}, {Partition: "aws", Region: "us-east-2", Host: "ssmmessages.us-east-2.amazonaws.com"}, {Presigned: true, Host: "h"}} {
+		if _, err := client.HandshakeHeader(t.Context(), u); textOf(err, "was not made by ParseStreamURL") != "was not made by ParseStreamURL" {
+			t.Errorf("%+v: %v", u, err)
+		}
 	}
 }
 

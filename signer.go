@@ -75,8 +75,8 @@ func (c *caller) handshakeHeader(ctx context.Context, u StreamURL) (http.Header,
 	switch {
 	case c.err != nil:
 		return nil, c.err
-	case u.Host == "":
-		return nil, errors.New("the stream URL is empty, or not one that ParseStreamURL accepts")
+	case u.Host == "" || u.IsZero(): // fields alone hold no URL to sign
+		return nil, errors.New("the stream URL is empty, or was not made by ParseStreamURL, which makes one of what the service sent")
 	case u.Presigned || c.keys.anonymous:
 		return http.Header{}, nil
 	case u.Partition == "" && u.Host != c.streamHost && !c.outsideAWS():
