@@ -37,6 +37,7 @@ type caller struct {
 	err error // what is wrong with the options; the rest is not valid then
 
 	endpoint   *url.URL
+	url        string // the same
 	custom     bool // the endpoint is Options.BaseEndpoint
 	region     string
 	streamHost string // in place of a StreamURL's own; empty: none
@@ -69,6 +70,9 @@ func newCaller(o Options, configErr error, with *shared) *caller {
 	}
 	c.endpoint, c.err = endpointURL(o.Region, o.BaseEndpoint,
 		o.UseFIPS == aws.FIPSEndpointStateEnabled, o.UseDualStack == aws.DualStackEndpointStateEnabled)
+	if c.err == nil {
+		c.url = c.endpoint.String()
+	}
 	switch {
 	case configErr != nil && (configErr != errResolver || !c.custom):
 		c.err = fmt.Errorf("aws.Config: %w", configErr)
@@ -168,7 +172,7 @@ func (c *caller) send(ctx context.Context, client aws.HTTPClient, p payload, cre
 		return &smithyhttp.RequestSendError{Err: escapedError{err}}
 	}
 
-	req, err := p.newRequest(attemptCtx, c.endpoint.String(), c.userAgent)
+	req, err := p.newRequest(attemptCtx, c.url, c.userAgent)
 	if err != nil {
 		return nil, err
 	}
