@@ -38,7 +38,7 @@ type caller struct {
 
 	endpoint   *url.URL
 	url        string // the same
-	custom     bool // the endpoint is Options.BaseEndpoint
+	custom     bool   // the endpoint is Options.BaseEndpoint
 	region     string
 	streamHost string // in place of a StreamURL's own; empty: none
 	userAgent  string

@@ -236,6 +236,7 @@ func TestCachedKeysExpire(t *testing.T) {
 // All sessions of a client ask as often as one. What the service said is not lost
 // behind what the provider says.
 func TestLapsedKeysRest(t *testing.T) {
+	const latency = 100 * time.Millisecond
 	for name, tc := range map[string]struct {
 		then func(context.Context, int32) (aws.Credentials, error)
 		hang time.Duration
@@ -279,7 +280,11 @@ func TestLapsedKeysRest(t *testing.T) {
 					if tc.hang == 0 { // the SDK's cache would wait for the first one for ever
 						p = aws.NewCredentialsCache(p)
 					}
-					_, client := withKeys(t, p)
+					srv, client := withKeys(t, p)
+					srv.SetRespond(func(ssmresumetest.Request) *ssmresumetest.Response {
+						time.Sleep(latency) // so that all sessions are refused together
+						return nil
+					})
 					const night = 8 * time.Hour
 					ctx, cancel := context.WithTimeout(t.Context(), night)
 					defer cancel()
@@ -304,12 +309,12 @@ func TestLapsedKeysRest(t *testing.T) {
 					// A rest, a quarter of it to spread the sessions, and the time it hangs.
 					rests := []time.Duration{time.Second, 4 * time.Second, 16 * time.Second, time.Minute, time.Minute}
 					for i, rest := range rests {
-						if gap := asked[i+1].Sub(asked[i]) - tc.hang; gap < rest || gap > rest*5/4 {
+						if gap := asked[i+1].Sub(asked[i]) - tc.hang; gap < rest || gap > rest*5/4+4*latency {
 							t.Errorf("%d sessions: %v between asking for the %d. and the next time, want %v and a quarter at most", sessions, gap, i+1, rest)
 						}
 					}
 					last := asked[len(asked)-1].Sub(asked[len(asked)-2]) - tc.hang
-					if last < 5*time.Minute || last > 5*time.Minute*5/4 {
+					if last < 5*time.Minute || last > 5*time.Minute*5/4+4*latency {
 						t.Errorf("%d sessions: in the end it is asked each %v, want 5 minutes", sessions, last)
 					}
 					if n := len(asked); n > 120 {
