@@ -326,6 +326,18 @@ func TestLapsedKeysRest(t *testing.T) {
 	}
 }
 
+// TestRenewedKeysKnowTheClock: the answer that refused the old ones told the time.
+func TestRenewedKeysKnowTheClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv, client := withKeys(t, &cache{current: oldKeys, next: newKeys})
+		srv.SetClockOffset(10 * time.Minute)
+		if _, err := client.ResumeSession(t.Context(), input); err != nil {
+			t.Error(err)
+		}
+		same(t, "requests", 2, len(srv.Requests()))
+	})
+}
+
 // TestProviderIsAskedOnce for new keys, where it has nothing to forget.
 func TestProviderIsAskedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
