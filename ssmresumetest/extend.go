@@ -35,11 +35,12 @@ func (s *Server) SetDataChannel(h http.Handler) {
 // for a session that is gone.
 func (s *Server) Issue(sessionID string) (tokenValue, streamURL string) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	session := s.sessionFor(sessionID)
 	if session == nil || session.gone != alive {
+		s.mu.Unlock()
 		return "", ""
 	}
 	out := s.issue(sessionID, session)
-	return out.TokenValue, out.StreamUrl
+	s.mu.Unlock() // the function that makes the URL may call the server
+	return out.TokenValue, s.newStreamURL(sessionID)
 }

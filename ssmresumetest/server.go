@@ -255,7 +255,8 @@ func (s *Server) LastToken(id string) string {
 // SetRespond sets a function that decides what the next requests get. It comes
 // before every check, as a proxy in the way does: what it returns is sent,
 // whatever the signature and the session. If it returns nil, the request is
-// answered as usual. It may be called by several requests at once.
+// answered as usual. It may be called by several requests at once, and may itself
+// call any method of the server but Close, which waits for it.
 func (s *Server) SetRespond(respond func(Request) *Response) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -289,7 +290,9 @@ func (s *Server) ExpireCredentials(accessKeyID string) {
 
 // SetStreamURL sets the function that makes the StreamUrl of the answers. Nil
 // means a URL on the server's own host with a new cell-number each time; there is
-// no data channel to dial there without [Server.SetDataChannel].
+// no data channel to dial there without [Server.SetDataChannel]. It may be called
+// by several requests at once, and may itself call any method of the server but
+// Close, which waits for it.
 func (s *Server) SetStreamURL(streamURL func(sessionID string) string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -355,9 +358,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		Header:     r.Header.Clone(),
 		Body:       body,
 	}
-	var in struct{ SessionId any }
+	var in map[string]any         // a struct's field would take sessionid, too
 	_ = json.Unmarshal(body, &in) // a wrong body is refused below
-	seen.SessionID, _ = in.SessionId.(string)
+	seen.SessionID, _ = in["SessionId"].(string)
 
 	s.mu.Lock()
 	s.requests = append(s.requests, seen)
@@ -382,11 +385,13 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	resp.write(w, r, s.done, func() *Response { return s.success(seen.SessionID) })
 }
 
-// success is the answer for a session that is alive, without any check.
+// success is the answer for a session that has not been ended, without any check.
 func (s *Server) success(id string) *Response {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	return jsonResponse(http.StatusOK, s.issue(id, s.sessionFor(id)))
+	out := s.issue(id, s.sessionFor(id))
+	s.mu.Unlock() // the function that makes the URL may call the server
+	out.StreamUrl = s.newStreamURL(id)
+	return jsonResponse(http.StatusOK, out)
 }
 
 // answer is the answer without a fault.
@@ -421,9 +426,20 @@ func (s *Server) refuse(r *http.Request, seen Request, now time.Time) *Response 
 	return nil
 }
 
+// resumeSession answers ResumeSession.
 func (s *Server) resumeSession(seen Request) *Response {
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	refused := s.refuseResume(seen)
+	s.mu.Unlock()
+	if refused != nil {
+		return refused
+	}
+	return s.success(seen.SessionID)
+}
+
+// refuseResume returns the answer to a session that cannot be resumed, or nil.
+// s.mu is held.
+func (s *Server) refuseResume(seen Request) *Response {
 	var in map[string]any
 	if err := json.Unmarshal(seen.Body, &in); err != nil || in == nil {
 		return Fail(http.StatusBadRequest, "SerializationException", "Start of structure or map found where not expected.")
@@ -449,14 +465,10 @@ func (s *Server) resumeSession(seen Request) *Response {
 			return resp
 		}
 	}
-	session := s.sessionFor(id)
-	if session == nil || session.gone == doesNotExist {
+	if session := s.sessionFor(id); session == nil || session.gone == doesNotExist {
 		return Fail(http.StatusBadRequest, "DoesNotExistException", "Session "+id+" does not exist.")
 	}
-	if session.gone == timedOut {
-		return jsonResponse(http.StatusOK, resumed{SessionId: id, StreamUrl: s.newStreamURL(id)})
-	}
-	return jsonResponse(http.StatusOK, s.issue(id, session))
+	return nil
 }
 
 // resumed is the service's answer.
@@ -466,13 +478,18 @@ type resumed struct {
 	StreamUrl  string
 }
 
-// issue makes an answer with a new token, which session, if any, remembers.
+// issue makes an answer, but for its StreamUrl, with a new token, which session,
+// if any, remembers. There is none if the session has timed out.
 func (s *Server) issue(id string, session *session) resumed {
-	token := "AAEAA+/" + randomBase64(tokenBytes) + "="
-	if session != nil {
-		session.token = token
+	out := resumed{SessionId: id}
+	if session != nil && session.gone == timedOut {
+		return out
 	}
-	return resumed{id, token, s.newStreamURL(id)}
+	out.TokenValue = "AAEAA+/" + randomBase64(tokenBytes) + "="
+	if session != nil {
+		session.token = out.TokenValue
+	}
+	return out
 }
 
 // sessionFor returns nil if there is no such session.
@@ -484,8 +501,11 @@ func (s *Server) sessionFor(id string) *session {
 }
 
 func (s *Server) newStreamURL(id string) string {
-	if s.streamURL != nil {
-		return s.streamURL(id)
+	s.mu.Lock()
+	streamURL := s.streamURL
+	s.mu.Unlock()
+	if streamURL != nil {
+		return streamURL(id)
 	}
 	scheme := "ws"
 	if strings.HasPrefix(s.http.URL, "https:") {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -385,6 +386,67 @@ func TestEndlessEndsWithTheServer(t *testing.T) {
 	s.Close()
 	if _, err := io.Copy(io.Discard, resp.Body); err == nil {
 		t.Error("the body ended as if it were whole")
+	}
+}
+
+// TestFunctionsMayCallTheServer: none of them runs under a lock.
+func TestFunctionsMayCallTheServer(t *testing.T) {
+	for name, set := range map[string]func(s *Server, call func()){
+		"respond": func(s *Server, call func()) {
+			s.SetRespond(func(Request) *Response { call(); return nil })
+		},
+		"stream URL": func(s *Server, call func()) {
+			s.SetStreamURL(func(string) string { call(); return "wss://host/" })
+		},
+		"stream URL of a fault": func(s *Server, call func()) {
+			s.SetStreamURL(func(string) string { call(); return "wss://host/" })
+			s.SetRespond(func(Request) *Response { return TimedOut() })
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := NewServer()
+			called := make(chan struct{})
+			set(s, func() {
+				cfg := s.Config()
+				if _, err := cfg.Credentials.Retrieve(t.Context()); err != nil {
+					t.Error(err)
+				}
+				s.URL()
+				s.AddSession("ana-0a1b")
+				s.Terminate("other")
+				s.TimeOut("third")
+				s.LastToken("ana-0a1b")
+				s.SetRegion(cfg.Region)
+				s.SetCredentials(aws.Credentials{AccessKeyID: "a", SecretAccessKey: "b"})
+				s.ExpireCredentials("other")
+				s.SetClockOffset(time.Second)
+				s.SetRateLimit(100, 100, true)
+				s.SetNetwork(Up)
+				if _, err := s.Listen(); err != nil {
+					t.Error(err)
+				}
+				if err := s.VerifyHandshake(&http.Request{URL: &url.URL{}}); err == nil {
+					t.Error("VerifyHandshake accepts what is not signed")
+				}
+				if len(s.Requests()) != 1 {
+					t.Error("the request is not among Requests()")
+				}
+				s.SetStreamURL(nil)
+				s.SetRespond(nil)
+				close(called)
+			})
+			creds, err := s.Config().Credentials.Retrieve(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			go postAs(t.Context(), s, creds, time.Now(), Region, "ssm", goodBody, nil, nil)
+			select {
+			case <-called:
+			case <-time.After(10 * time.Second):
+				t.Fatal("a function that calls the server hangs") // and so would Close
+			}
+			s.Close()
+		})
 	}
 }
 
