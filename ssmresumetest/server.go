@@ -396,7 +396,7 @@ func (s *Server) success(id string) *Response {
 
 // answer is the answer without a fault.
 func (s *Server) answer(r *http.Request, seen Request, now time.Time) *Response {
-	target := r.Header.Get("X-Amz-Target")
+	target := headerValue(r, "X-Amz-Target")
 	s.mu.Lock()
 	refused, operation := s.refuse(r, seen, now), s.operations[target]
 	s.mu.Unlock()
@@ -420,7 +420,7 @@ func (s *Server) refuse(r *http.Request, seen Request, now time.Time) *Response 
 	if r.Method != http.MethodPost || r.URL.Path != "/" {
 		return Fail(http.StatusNotFound, "UnknownOperationException", "")
 	}
-	if mediaType, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); strings.TrimSpace(mediaType) != "application/x-amz-json-1.1" {
+	if mediaType, _, _ := strings.Cut(headerValue(r, "Content-Type"), ";"); strings.TrimSpace(mediaType) != "application/x-amz-json-1.1" {
 		return Fail(http.StatusBadRequest, "UnknownOperationException", "")
 	}
 	return nil
@@ -441,7 +441,7 @@ func (s *Server) resumeSession(seen Request) *Response {
 // s.mu is held.
 func (s *Server) refuseResume(seen Request) *Response {
 	var in map[string]any
-	if err := json.Unmarshal(seen.Body, &in); err != nil || in == nil {
+	if err := json.Unmarshal(seen.Body, &in); err != nil || in == nil || !utf8.Valid(seen.Body) {
 		return Fail(http.StatusBadRequest, "SerializationException", "Start of structure or map found where not expected.")
 	}
 	id, isString := in["SessionId"].(string)

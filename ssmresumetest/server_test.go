@@ -168,6 +168,30 @@ func TestAnswer(t *testing.T) {
 	})
 }
 
+// resign edits a signed request and signs it anew, with what a client that
+// makes mistakes would put into SignedHeaders.
+func resign(creds aws.Credentials, body string, edit func(*http.Request), signed func([]string) []string) func(*http.Request) {
+	return func(r *http.Request) {
+		if edit != nil {
+			edit(r)
+		}
+		auth, _ := parseAuthorization(r.Header.Get("Authorization"))
+		auth.signedHeaders = signed(auth.signedHeaders)
+		canonical := canonicalRequest(r.Method, "/", "", auth.signedHeaders, func(name string) []string {
+			if name == "host" {
+				return []string{r.URL.Host}
+			}
+			return headerValues(r, name)
+		}, []byte(body))
+		signature := sign(creds.SecretAccessKey, auth, stringToSign(headerValue(r, "X-Amz-Date"), auth.scope(), canonical))
+		r.Header.Set("Authorization", algorithm+" Credential="+auth.accessKeyID+"/"+auth.scope()+
+			", SignedHeaders="+strings.Join(auth.signedHeaders, ";")+", Signature="+signature)
+	}
+}
+
+// sorted leaves names as they are.
+func sorted(names []string) []string { return names }
+
 func TestRefusals(t *testing.T) {
 	s := NewServer()
 	defer s.Close()
@@ -190,6 +214,9 @@ func TestRefusals(t *testing.T) {
 	known := `{"SessionId":"known"}`
 	header := func(name, value string) func(*http.Request) {
 		return func(r *http.Request) { r.Header.Set(name, value) }
+	}
+	add := func(name, value string) func(*http.Request) {
+		return func(r *http.Request) { r.Header.Add(name, value) }
 	}
 	replace := func(old, with string) func(*http.Request) {
 		return func(r *http.Request) {
@@ -223,6 +250,22 @@ func TestRefusals(t *testing.T) {
 		"header unsigned":   {body: known, after: header("X-Amz-Other", "1"), want: "'x-amz-other' must be a 'SignedHeader'"},
 		"header changed":    {body: known, after: header("Content-Type", "application/json"), want: "The request signature we calculated does not match"},
 		"signature":         {body: known, after: replace("Signature=", "Signature=0"), want: "The request signature we calculated does not match"},
+		"date's fraction": {body: known, after: resign(long, known, func(r *http.Request) {
+			r.Header.Set("X-Amz-Date", strings.Replace(r.Header.Get("X-Amz-Date"), "Z", ".5Z", 1))
+		}, sorted), want: "Date must be in ISO-8601"},
+		"dates":             {body: known, after: resign(long, known, func(r *http.Request) { r.Header.Add("X-Amz-Date", r.Header.Get("X-Amz-Date")) }, sorted), want: "Date must be in ISO-8601"},
+		"targets":           {body: known, before: add("X-Amz-Target", "AmazonSSM.ResumeSession"), want: "#UnknownOperationException"},
+		"content types":     {body: known, before: add("Content-Type", "application/x-amz-json-1.1"), want: "#UnknownOperationException"},
+		"tokens":            {creds: temporary, body: known, after: resign(temporary, known, add("X-Amz-Security-Token", temporary.SessionToken), sorted), want: "#UnrecognizedClientException"},
+		"authorizations":    {body: known, after: func(r *http.Request) { r.Header.Add("Authorization", r.Header.Get("Authorization")) }, want: "#IncompleteSignatureException"},
+		"signatures":        {body: known, after: func(r *http.Request) { r.Header.Set("Authorization", r.Header.Get("Authorization")+", Signature=0") }, want: "two 'Signature' parameters"},
+		"signed as it is":   {body: known, after: resign(long, known, nil, sorted)},
+		"signed unsorted":   {body: known, after: resign(long, known, nil, func(names []string) []string { slices.Reverse(names); return names }), want: "SignedHeaders must name"},
+		"signed twice":      {body: known, after: resign(long, known, nil, func(names []string) []string { return append(names, names[len(names)-1]) }), want: "SignedHeaders must name"},
+		"signed absent":     {body: known, after: resign(long, known, nil, func(names []string) []string { return append(names, "x-amz-zone") }), want: "SignedHeaders must name"},
+		"signed nameless":   {body: known, after: resign(long, known, nil, func(names []string) []string { return append([]string{""}, names...) }), want: "SignedHeaders must name"},
+		"signed upper case": {body: known, after: resign(long, known, nil, func(names []string) []string { return append([]string{"Host"}, names...) }), want: "SignedHeaders must name"},
+		"signed nothing":    {body: known, after: resign(long, known, nil, func([]string) []string { return nil }), want: "requires 'SignedHeaders' parameter"},
 		"body changed":      {body: known, after: func(r *http.Request) { r.Body = io.NopCloser(strings.NewReader(`{"SessionId":"knoWn"}`)) }, want: "The request signature we calculated does not match"},
 		"target":            {body: known, before: header("X-Amz-Target", "AmazonSSM.StartSession"), want: "#UnknownOperationException"},
 		"content type":      {body: known, before: header("Content-Type", "application/json"), want: "#UnknownOperationException"},
@@ -230,6 +273,7 @@ func TestRefusals(t *testing.T) {
 		"path, signature":   {body: known, before: func(r *http.Request) { r.URL.Path = "/x" }, after: replace("Signature=", "Signature=0"), want: "The request signature we calculated does not match"},
 		"method":            {body: known, before: func(r *http.Request) { r.Method = "PUT" }, want: "#UnknownOperationException"},
 		"not JSON":          {body: "known", want: "#SerializationException"},
+		"not UTF-8":         {body: "{\"SessionId\":\"kno\xffn\"}", want: "#SerializationException"},
 		"null":              {body: "null", want: "#SerializationException"},
 		"number":            {body: `{"SessionId":7}`, want: "#SerializationException"},
 		"no session":        {body: `{"sessionId":"known"}`, want: `"ValidationException","message":"1 validation error detected: Value null at 'sessionId'`},

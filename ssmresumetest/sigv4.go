@@ -47,7 +47,7 @@ func (s *Server) verify(r *http.Request, body []byte, service string, now time.T
 	refuse := func(code, format string, args ...any) *Response {
 		return Fail(http.StatusBadRequest, code, fmt.Sprintf(format, args...))
 	}
-	header := r.Header.Get("Authorization")
+	header := headerValue(r, "Authorization")
 	if header == "" {
 		return refuse("MissingAuthenticationTokenException", "Request is missing Authentication Token")
 	}
@@ -55,9 +55,9 @@ func (s *Server) verify(r *http.Request, body []byte, service string, now time.T
 	if problem != "" {
 		return refuse("IncompleteSignatureException", "%s", problem)
 	}
-	date := r.Header.Get("X-Amz-Date")
+	date := headerValue(r, "X-Amz-Date")
 	signedAt, err := time.Parse(timeFormat, date)
-	if err != nil {
+	if err != nil || signedAt.Format(timeFormat) != date { // Parse takes a fraction, too
 		return refuse("IncompleteSignatureException", "Date must be in ISO-8601 'basic format'. Got '%s'.", date)
 	}
 	i := slices.IndexFunc(s.credentials, func(c aws.Credentials) bool { return c.AccessKeyID == auth.accessKeyID })
@@ -68,7 +68,7 @@ func (s *Server) verify(r *http.Request, body []byte, service string, now time.T
 		return refuse("ExpiredTokenException", "The security token included in the request is expired")
 	}
 	creds := s.credentials[i]
-	if token := r.Header.Get("X-Amz-Security-Token"); token != creds.SessionToken ||
+	if token := headerValue(r, "X-Amz-Security-Token"); token != creds.SessionToken ||
 		token != "" && !slices.Contains(auth.signedHeaders, "x-amz-security-token") {
 		return refuse("UnrecognizedClientException", "The security token included in the request is invalid.")
 	}
@@ -83,6 +83,13 @@ func (s *Server) verify(r *http.Request, body []byte, service string, now time.T
 		return refuse("InvalidSignatureException", "Signature expired: %s is now earlier than %s (%s - 5 min.)", date, now.Add(-maxAge).UTC().Format(timeFormat), now.UTC().Format(timeFormat))
 	case signedAt.After(now.Add(maxAge)):
 		return refuse("InvalidSignatureException", "Signature not yet current: %s is still later than %s (%s + 5 min.)", date, now.Add(maxAge).UTC().Format(timeFormat), now.UTC().Format(timeFormat))
+	}
+	last := ""
+	for _, name := range auth.signedHeaders {
+		if name <= last || name != strings.ToLower(name) || len(headerValues(r, name)) == 0 {
+			return refuse("InvalidSignatureException", "SignedHeaders must name headers of the request, in lower case, sorted, each once: '%s'.", strings.Join(auth.signedHeaders, ";")) // not AWS's words
+		}
+		last = name
 	}
 	for name := range r.Header {
 		if name = strings.ToLower(name); strings.HasPrefix(name, "x-amz-") && !slices.Contains(auth.signedHeaders, name) {
@@ -122,6 +129,9 @@ func parseAuthorization(header string) (_ authorization, problem string) {
 	params := map[string]string{}
 	for param := range strings.SplitSeq(rest, ",") {
 		name, value, _ := strings.Cut(strings.TrimSpace(param), "=")
+		if _, twice := params[name]; twice {
+			return authorization{}, "Authorization header has two '" + name + "' parameters."
+		}
 		params[name] = value
 	}
 	for _, name := range []string{"Credential", "Signature", "SignedHeaders"} {
@@ -143,12 +153,18 @@ func parseAuthorization(header string) (_ authorization, problem string) {
 	}, ""
 }
 
+// headerValue is a header as whoever takes one sees it: what came twice is one
+// list, and so neither a date nor a name.
+func headerValue(r *http.Request, name string) string {
+	return strings.Join(r.Header.Values(name), ",")
+}
+
 // headerValues finds the headers that net/http keeps elsewhere, too.
 func headerValues(r *http.Request, name string) []string {
 	switch {
 	case name == "host":
 		return []string{r.Host}
-	case name == "content-length" && r.Header.Get("Content-Length") == "":
+	case name == "content-length" && r.ContentLength > 0:
 		return []string{strconv.FormatInt(r.ContentLength, 10)}
 	}
 	return r.Header.Values(name)
