@@ -3,6 +3,7 @@ package ssmresumetest
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"strconv"
@@ -11,8 +12,12 @@ import (
 // A Response is an answer ordered with [Server.SetRespond]. Its Header is added
 // to what AWS sends (Content-Type, Date and x-amzn-RequestId); a nil value
 // removes one of these. The fields of a fault, such as [Hang], say nothing.
+//
+// A Status that no answer has is a mistake in the test: Fail, HTML and Raw panic,
+// and a Response that was made without them is logged, with its stack, and not
+// sent.
 type Response struct {
-	Status int
+	Status int // 200 to 999
 	Header http.Header
 	Body   []byte
 
@@ -24,6 +29,7 @@ type Response struct {
 // modeled errors, and with a namespace too for those of the service's framework.
 // An empty message is left out.
 func Fail(status int, code, message string) *Response {
+	checkStatus(status)
 	body := map[string]string{"__type": code}
 	switch code {
 	case "DoesNotExistException", "InternalServerError":
@@ -114,8 +120,11 @@ func Reset() *Response {
 }
 
 // Truncate sends the normal answer's header and the first n bytes of its body,
-// and ends the connection.
+// and ends the connection. It panics if n is negative.
 func Truncate(n int) *Response {
+	if n < 0 {
+		panic(fmt.Sprintf("ssmresumetest: Truncate(%d)", n))
+	}
 	return &Response{fault: func(w http.ResponseWriter, _ *http.Request, _ <-chan struct{}, normal func() *Response) {
 		resp := normal()
 		w.Header().Set("Content-Length", strconv.Itoa(len(resp.Body)))
@@ -139,7 +148,16 @@ func HTML(status int) *Response {
 
 // Raw returns an answer as it is given.
 func Raw(status int, header http.Header, body string) *Response {
+	checkStatus(status)
 	return &Response{Status: status, Header: header, Body: []byte(body)}
+}
+
+// checkStatus panics where net/http would, which the server's client would see as
+// a connection that ends.
+func checkStatus(status int) {
+	if status < 200 || status > 999 {
+		panic(fmt.Sprintf("ssmresumetest: a Response with Status %d; an answer has 200 to 999", status))
+	}
 }
 
 func jsonResponse(status int, v any) *Response {
@@ -163,6 +181,7 @@ func (resp *Response) write(w http.ResponseWriter, r *http.Request, done <-chan 
 }
 
 func (resp *Response) send(w http.ResponseWriter) {
+	checkStatus(resp.Status)
 	h := w.Header()
 	for name, values := range resp.Header {
 		h[http.CanonicalHeaderKey(name)] = values

@@ -25,6 +25,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -40,6 +41,7 @@ const (
 	// server accepts, unless [Server.SetRegion] changes it.
 	Region = "us-east-2"
 
+	maxRequests     = 10_000 // of 1.4 KiB each, as a rule
 	maxRequestBody  = 1 << 20
 	maxSessionID    = 96 // characters, by the service's model
 	tokenBytes      = 525
@@ -154,7 +156,14 @@ func (s *Server) Listen() (net.Listener, error) {
 // unless an end has closed the connection in the meantime: then it is lost, and
 // the other end gets a reset. Refused resets all connections, so that what they
 // held is lost. To lose silent connections without a word call ForgetConnections.
-func (s *Server) SetNetwork(n Network) { s.link.set(n) }
+//
+// It panics if n is none of the four.
+func (s *Server) SetNetwork(n Network) {
+	if n < Up || n > Silent {
+		panic(fmt.Sprintf("ssmresumetest: SetNetwork(%v)", n))
+	}
+	s.link.set(n)
+}
 
 // ResetConnections resets all connections there are, whatever the network: both
 // ends fail.
@@ -214,7 +223,9 @@ func (s *Server) Config() aws.Config {
 	return cfg
 }
 
-// Requests returns all requests so far, the refused ones too.
+// Requests returns the requests so far, the refused ones too, but of more than
+// 10,000 the last 10,000. Count in the function of [Server.SetRespond] if there
+// may be more.
 func (s *Server) Requests() []Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -309,8 +320,12 @@ func (s *Server) SetClockOffset(d time.Duration) {
 // SetRateLimit throttles requests beyond burst at once and perSecond in the
 // long run. With retryAfter the answer tells the place in the queue: a
 // Retry-After of so many whole seconds as it takes to serve all who were sent
-// away before. perSecond 0 ends the limit.
+// away before. perSecond 0 ends the limit. It panics if burst is below 1, which
+// would serve nobody.
 func (s *Server) SetRateLimit(perSecond float64, burst int, retryAfter bool) {
+	if perSecond > 0 && burst < 1 {
+		panic(fmt.Sprintf("ssmresumetest: SetRateLimit with a burst of %d", burst))
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.limit = nil
@@ -344,6 +359,12 @@ func (b *bucket) take(now time.Time) (ok bool, retryAfter time.Duration) {
 
 // ServeHTTP answers one request. It is exported by http.Handler only; use URL.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	defer func() {
+		if p := recover(); p != nil && p != http.ErrAbortHandler {
+			log.Printf("ssmresumetest: a request from %s is not answered: %v\n%s", r.RemoteAddr, p, debug.Stack())
+			panic(http.ErrAbortHandler)
+		}
+	}()
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxRequestBody))
 	if err != nil {
 		return // the client went away, or sent more than any client of this call
@@ -363,6 +384,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	seen.SessionID, _ = in["SessionId"].(string)
 
 	s.mu.Lock()
+	if len(s.requests) == maxRequests {
+		s.requests[0] = Request{} // until append moves the others, it is still referred to
+		s.requests = s.requests[1:]
+	}
 	s.requests = append(s.requests, seen)
 	respond, now, dataChannel := s.respond, time.Now().Add(s.clockOffset), s.dataChannel
 	s.mu.Unlock()

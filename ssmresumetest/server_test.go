@@ -5,11 +5,15 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
+	"log"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -373,6 +377,76 @@ func TestFaults(t *testing.T) {
 		}
 		if name == "html" && resp.Header.Get("X-Amzn-Requestid") != "" {
 			t.Errorf("%s: a proxy's page has a request ID", name)
+		}
+	}
+}
+
+// TestMistakes: what cannot be answered is said, in the goroutine that asked for
+// it where that is known.
+func TestMistakes(t *testing.T) {
+	s := NewServer()
+	defer s.Close()
+	for name, mistake := range map[string]func(){
+		"Status 0":      func() { Raw(0, nil, "") },
+		"Status 100":    func() { Raw(100, nil, "") },
+		"Status 1000":   func() { Fail(1000, "Code", "") },
+		"Status -1":     func() { HTML(-1) },
+		"Truncate(-1)":  func() { Truncate(-1) },
+		"Network(7)":    func() { s.SetNetwork(7) },
+		"a burst of 0":  func() { s.SetRateLimit(1, 0, false) },
+		"a burst of -1": func() { s.SetRateLimit(1, -1, false) },
+	} {
+		func() {
+			defer func() {
+				if got := fmt.Sprint(recover()); !strings.HasPrefix(got, "ssmresumetest: ") || !strings.Contains(got, name) {
+					t.Errorf("%s: %s", name, got)
+				}
+			}()
+			mistake()
+		}()
+	}
+
+	for want, respond := range map[string]func(Request) *Response{
+		"Status 0":   func(Request) *Response { return &Response{Body: []byte("{}")} },
+		"a user's":   func(Request) *Response { panic("a user's") },
+		"goroutine ": func(Request) *Response { panic("any") },
+	} {
+		var logged strings.Builder
+		log.SetOutput(&logged)
+		s.SetRespond(respond)
+		_, _, err := post(t, s, goodBody, nil, nil)
+		log.SetOutput(os.Stderr)
+		if err == nil || !strings.Contains(logged.String(), want) || !strings.Contains(logged.String(), "ssmresumetest: ") {
+			t.Errorf("%v, and no %q in %q", err, want, logged.String())
+		}
+	}
+	for name, fault := range map[string]*Response{"reset": Reset(), "truncate": Truncate(1)} {
+		var logged strings.Builder
+		log.SetOutput(&logged)
+		s.SetRespond(func(Request) *Response { return fault })
+		post(t, s, goodBody, nil, nil)
+		log.SetOutput(os.Stderr)
+		if logged.Len() > 0 {
+			t.Errorf("%s is logged: %s", name, logged.String())
+		}
+	}
+}
+
+// TestRequestsAreBounded: a server that runs for days does not grow.
+func TestRequestsAreBounded(t *testing.T) {
+	s := NewServer()
+	defer s.Close()
+	const more = 3 * maxRequests
+	for n := range more {
+		s.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("POST", "/", strings.NewReader(strconv.Itoa(n))))
+	}
+	got := s.Requests()
+	if len(got) != maxRequests || cap(s.requests) > 2*maxRequests {
+		t.Fatalf("%d requests, in memory for %d", len(got), cap(s.requests))
+	}
+	for i, n := range map[int]int{0: more - maxRequests, maxRequests - 1: more - 1} {
+		if string(got[i].Body) != strconv.Itoa(n) {
+			t.Errorf("request %d of those kept is %s, want %d", i, got[i].Body, n)
 		}
 	}
 }
