@@ -6,12 +6,16 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"os"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	// The CLI prints the members of an object in order. Go's maps have none, so
 	// the order comes from the query's syntax tree, and of the two JMESPath
@@ -56,19 +60,43 @@ func (p *printer) print(w io.Writer, sessionID, token, streamURL string) error {
 	answer := map[string]any{"SessionId": sessionID, "TokenValue": token, "StreamUrl": streamURL}
 	maps.DeleteFunc(answer, func(_ string, v any) bool { return v == "" })
 
-	calls := interpreter.NewFunctionCaller(append(functions.GetDefaultFunctions(), p.order.functions()...)...)
-	result, err := interpreter.NewInterpreter(answer, calls, nil).Execute(p.query, answer)
+	result, err := p.search(answer)
 	if err != nil {
-		return err
+		return p.explain(answer)
 	}
 	var out []byte
 	if p.text {
-		out = appendText(nil, result, "", nil)
+		out = []byte(printable(string(appendText(nil, result, "", nil))))
 	} else if out, err = p.order.formatJSON(result); err != nil {
-		return err
+		return fmt.Errorf("What the --query selects cannot be printed: %w", err)
 	}
 	_, err = w.Write(out)
 	return err
+}
+
+// search runs the query.
+func (p *printer) search(answer map[string]any) (_ any, err error) {
+	defer func() {
+		if recover() != nil {
+			err = errors.New("the query's library failed")
+		}
+	}()
+	calls := interpreter.NewFunctionCaller(append(functions.GetDefaultFunctions(), p.order.functions()...)...)
+	return interpreter.NewInterpreter(answer, calls, nil).Execute(p.query, answer)
+}
+
+// explain says why the query failed. The library's errors repeat what the query
+// made of the answer, the token, say, in upper case. So the error is that of the
+// same query of an answer without secrets.
+func (p *printer) explain(answer map[string]any) error {
+	shape := map[string]any{}
+	for key := range answer {
+		shape[key] = "..."
+	}
+	if _, err := p.search(shape); err != nil {
+		return fmt.Errorf("The --query cannot be answered: %w", err)
+	}
+	return errors.New("The --query cannot be answered: it fails for the values of this answer")
 }
 
 // A keyOrder lists keys of JSON objects in the order in which the CLI prints
@@ -180,15 +208,29 @@ func (o keyOrder) appendJSON(b []byte, v any) (_ []byte, err error) {
 	return append(b, s...), err
 }
 
-// unescape undoes the two escapes that encoding/json makes and Python does not.
-var unescape = strings.NewReplacer(`\\`, `\\`, `\u2028`, "\u2028", `\u2029`, "\u2029")
-
 func scalarJSON(v any) (string, error) {
 	var b strings.Builder
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	err := enc.Encode(v)
-	return unescape.Replace(strings.TrimSpace(b.String())), err
+	return escapeJSON(strings.TrimSpace(b.String())), err
+}
+
+// escapeJSON escapes what printable does: encoding/json does so below 0x20 only.
+func escapeJSON(s string) string {
+	var b []byte
+	for _, r := range s {
+		switch {
+		case unicode.IsPrint(r):
+			b = utf8.AppendRune(b, r)
+		case r > 0xffff:
+			high, low := utf16.EncodeRune(r)
+			b = fmt.Appendf(b, `\u%04x\u%04x`, high, low)
+		default:
+			b = fmt.Appendf(b, `\u%04x`, r)
+		}
+	}
+	return string(b)
 }
 
 // appendText writes a value as --output text does: what is scalar in an object
