@@ -25,8 +25,10 @@
 // that is not the service's, such as a proxy's page, exit with status 255 and
 // say so; the CLI exits with 0 and prints what there is. An AWS_DEFAULT_OUTPUT
 // that is not known is refused before the call, which would make the previous
-// token useless. Control characters in a service's message cannot reach the
-// terminal.
+// token useless. Control characters, in a service's message or in its answer,
+// cannot reach the terminal: JSON has them as \u001b, text as \x1b. A query that
+// fails says so without repeating the token. Where a login is over,
+// the command to log in again is named.
 //
 // # Other than the CLI
 //
@@ -64,20 +66,21 @@ import (
 	"github.com/aws/smithy-go"
 
 	"github.com/ssmresume/ssmresume"
+	"github.com/ssmresume/ssmresume/examples/internal/awsconfig"
 	"github.com/ssmresume/ssmresume/ssmresumetest"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	status := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	status := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	stop()
 	os.Exit(status)
 }
 
 // run returns the exit status: 0, 2 for a command line that cannot be parsed,
 // 130 after an interrupt, 255 for everything else, as in version 1 of the CLI.
-func run(ctx context.Context, argv []string, stdout, stderr io.Writer) int {
-	err := command(ctx, argv, stdout)
+func run(ctx context.Context, argv []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	err := command(ctx, argv, stdout, awsconfig.User{Asked: stderr, Answers: stdin})
 	var usageErr *usageError
 	switch {
 	case err == nil:
@@ -93,7 +96,7 @@ func run(ctx context.Context, argv []string, stdout, stderr io.Writer) int {
 	return 255
 }
 
-func command(ctx context.Context, argv []string, stdout io.Writer) error {
+func command(ctx context.Context, argv []string, stdout io.Writer, user awsconfig.User) error {
 	a, err := parseArgs(argv)
 	if err != nil {
 		return err
@@ -125,7 +128,7 @@ func command(ctx context.Context, argv []string, stdout io.Writer) error {
 		defer srv.Close()
 		srv.AddSession(sessionID)
 		cfg = srv.Config()
-	} else if cfg, err = loadConfig(ctx, a); err != nil {
+	} else if cfg, err = loadConfig(ctx, a, user); err != nil {
 		return err
 	}
 	if a.skeleton.value == "output" {
@@ -136,6 +139,7 @@ func command(ctx context.Context, argv []string, stdout io.Writer) error {
 		if err := checkCredentials(ctx, cfg); err != nil {
 			return err
 		}
+		cfg.Credentials = user.Reload(cfg, a.settings()...)
 	}
 	client := ssmresume.NewFromConfig(cfg, func(o *ssmresume.Options) {
 		if a.endpointURL.set && !a.local.set {
@@ -154,20 +158,36 @@ var (
 	errNoCredentials = errors.New(`Unable to locate credentials. You can configure credentials by running "aws configure".`)
 )
 
-func loadConfig(ctx context.Context, a *args) (aws.Config, error) {
-	opts := []func(*config.LoadOptions) error{
+func (a *args) settings() []func(*config.LoadOptions) error {
+	settings := []func(*config.LoadOptions) error{
 		config.WithRegion(a.region.value), // an empty value means the environment's, or the profile's
 		config.WithSharedConfigProfile(a.profile.value),
 	}
 	if a.noSignRequest.set {
-		opts = append(opts, config.WithCredentialsProvider(aws.AnonymousCredentials{}))
+		settings = append(settings, config.WithCredentialsProvider(aws.AnonymousCredentials{}))
 	}
-	cfg, err := config.LoadDefaultConfig(ctx, opts...)
+	return settings
+}
+
+func loadConfig(ctx context.Context, a *args, user awsconfig.User) (aws.Config, error) {
+	cfg, err := user.Load(ctx, a.settings()...)
 	if err == nil && cfg.Region == "" {
 		err = errNoRegion
 	}
 	return cfg, err
 }
+
+// A loginError is that of a login that is over.
+type loginError struct {
+	command string
+	err     error
+}
+
+func (e *loginError) Error() string {
+	return "The login of this profile has expired or is otherwise invalid. To log in again run: " + e.command + "\n" + e.err.Error()
+}
+
+func (e *loginError) Unwrap() error { return e.err }
 
 // checkCredentials costs nothing: the SDK caches what it finds.
 func checkCredentials(ctx context.Context, cfg aws.Config) error {
@@ -175,6 +195,9 @@ func checkCredentials(ctx context.Context, cfg aws.Config) error {
 	// The instance's role is what the SDK tries when nothing else is set.
 	if err != nil && aws.IsCredentialsProvider(cfg.Credentials, (*ec2rolecreds.Provider)(nil)) {
 		return errNoCredentials
+	}
+	if login := awsconfig.LoginCommand(cfg, err); login != "" {
+		return &loginError{login, err}
 	}
 	return err
 }
@@ -186,6 +209,7 @@ func explain(err error) string {
 	var (
 		noProfile config.SharedConfigProfileNotExistError
 		timedOut  *ssmresume.SessionTimedOutError
+		loginErr  *loginError
 		apiErr    smithy.APIError
 		urlErr    *url.Error
 		netErr    *net.OpError
@@ -197,6 +221,8 @@ func explain(err error) string {
 		return fmt.Sprintf("\nThe config profile (%s) could not be found", noProfile.Profile)
 	case errors.As(err, &timedOut): // not an error of the service: it answered with status 200
 		return "\n" + timedOut.ErrorMessage()
+	case errors.As(err, &loginErr):
+		return "\n" + loginErr.Error()
 	case errors.As(err, &apiErr):
 		return "\n" + explainAPIError(err, apiErr)
 	case errors.As(err, &urlErr) && errors.As(err, &netErr) && netErr.Op == "dial":
@@ -221,11 +247,15 @@ func explainAPIError(err error, apiErr smithy.APIError) string {
 			message = ""
 		}
 	}
+	operation := "ResumeSession"
+	if opErr := (*smithy.OperationError)(nil); errors.As(err, &opErr) {
+		operation = opErr.OperationName // AssumeRole, say, where the keys come from
+	}
 	var retries string
 	if maxErr := (*retry.MaxAttemptsError)(nil); errors.As(err, &maxErr) {
 		retries = fmt.Sprintf(" (reached max retries: %d)", maxErr.Attempt-1)
 	}
-	return fmt.Sprintf("An error occurred (%s) when calling the ResumeSession operation%s: %s", code, retries, message)
+	return fmt.Sprintf("An error occurred (%s) when calling the %s operation%s: %s", code, operation, retries, message)
 }
 
 // printable escapes what could move the cursor, recolour or reorder the text of

@@ -407,7 +407,7 @@ func TestInterrupt(t *testing.T) {
 	}))
 	t.Cleanup(srv.Close)
 	var stdout, stderr bytes.Buffer
-	status := run(ctx, []string{"--session-id", mary, "--endpoint-url", srv.URL, "--region", "us-east-2", "--no-sign-request"}, &stdout, &stderr)
+	status := run(ctx, []string{"--session-id", mary, "--endpoint-url", srv.URL, "--region", "us-east-2", "--no-sign-request"}, nil, &stdout, &stderr)
 	if status != 130 || stdout.String() != "\n" || stderr.String() != "" {
 		t.Errorf("exit status %d, standard output %q, standard error %q", status, &stdout, &stderr)
 	}
@@ -472,7 +472,7 @@ func writeFile(t *testing.T, name, content string) {
 func runCommand(t *testing.T, argv []string) (status int, stdout, stderr string) {
 	t.Helper()
 	var out, errOut bytes.Buffer
-	status = run(t.Context(), argv, &out, &errOut)
+	status = run(t.Context(), argv, strings.NewReader(""), &out, &errOut)
 	return status, out.String(), errOut.String()
 }
 
