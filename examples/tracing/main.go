@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
@@ -38,9 +39,13 @@ func main() {
 	defer traces.Shutdown(ctx)
 
 	cfg := srv.Config() // stands for that of config.LoadDefaultConfig
+	cfg.Credentials = ssmresume.ReloadCredentials(func(context.Context) (aws.CredentialsProvider, error) {
+		return srv.Config().Credentials, nil // likewise
+	})
 	cfg.HTTPClient = tracedClient(traces)
 	rc := ssmresume.NewReconnector(ssmresume.NewFromConfig(cfg), "ana-0a1b", func(o *ssmresume.ReconnectorOptions) {
 		o.MaxServiceWait = 100 * time.Millisecond // nobody waits for an example
+		o.OnWait = func(w ssmresume.Wait) { log.Print(w.Err) }
 	})
 	out, err := rc.Resume(ctx)
 	if err != nil {
