@@ -7,6 +7,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"time"
 )
 
@@ -139,4 +141,110 @@ func sweepCSV(s sweep) content {
 			one("connect timeout", "unanswered for "+lengthText(sweepLength)+", "+kernelText(o.oldSYNs), o)
 		}
 	})
+}
+
+// A record is a line of a CSV file, by the names of its columns.
+type record struct {
+	values map[string]string
+	err    error // the first
+}
+
+func readCSV(name string) ([]record, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	lines, err := csv.NewReader(f).ReadAll()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	if len(lines) < 2 {
+		return nil, fmt.Errorf("%s: there is nothing in it", name)
+	}
+	var records []record
+	for _, line := range lines[1:] {
+		r := record{values: map[string]string{}}
+		for i, value := range line {
+			r.values[lines[0][i]] = value
+		}
+		records = append(records, r)
+	}
+	return records, nil
+}
+
+func (r *record) number(column string) float64 {
+	n, err := strconv.ParseFloat(r.values[column], 64)
+	if err != nil && r.err == nil {
+		r.err = fmt.Errorf("column %s: %w", column, err)
+	}
+	return n
+}
+
+func (r *record) count(column string) int { return int(r.number(column)) }
+
+func (r *record) seconds(column string) time.Duration {
+	return time.Duration(r.number(column) * float64(time.Second)).Round(time.Millisecond)
+}
+
+// readOutages reads of outageCSV what a plot shows.
+func readOutages(name string) ([]cell, error) {
+	records, err := readCSV(name)
+	if err != nil {
+		return nil, err
+	}
+	var cells []cell
+	for _, r := range records {
+		if r.values["clock"] != "fake" {
+			continue
+		}
+		c := cell{length: r.seconds("outage_s"), fake: stats{
+			n:        r.count("trials"),
+			outcomes: map[outcome]int{resumed: r.count("resumed"), lost: r.count("lost"), waiting: r.count("waiting")},
+			median:   r.seconds("median_s"),
+			p95:      r.seconds("p95_s"),
+		}}
+		c.kind, c.policy.name = outageKind(r.values["kind"]), r.values["policy"]
+		if r.err != nil {
+			return nil, fmt.Errorf("%s: %w", name, r.err)
+		}
+		cells = append(cells, c)
+	}
+	return cells, nil
+}
+
+// readHerds reads of herdCSV and herdCurveCSV what a plot shows.
+func readHerds(name, curveName string) ([]herd, error) {
+	records, err := readCSV(name)
+	if err != nil {
+		return nil, err
+	}
+	curve, err := readCSV(curveName)
+	if err != nil {
+		return nil, err
+	}
+	var herds []herd
+	for _, r := range records {
+		if r.values["code"] != "model" {
+			continue
+		}
+		h := herdResult{policy: r.values["policy"], sessions: r.count("sessions"), calls: r.count("calls"), lost: r.count("lost")}
+		back := r.count("back")
+		if r.err != nil {
+			return nil, fmt.Errorf("%s: %w", name, r.err)
+		}
+		for _, r := range curve {
+			if r.values["policy"] == h.policy && r.count("sessions") == h.sessions {
+				h.back = append(h.back, slices.Repeat([]time.Duration{r.seconds("time_s")}, r.count("back")-len(h.back))...)
+			}
+			if r.err != nil {
+				return nil, fmt.Errorf("%s: %w", curveName, r.err)
+			}
+		}
+		herds = append(herds, herd{policy: policy{name: h.policy}, model: h})
+		if isLargest := r.values["sessions"] == records[len(records)-1].values["sessions"]; isLargest && len(h.back) != back {
+			return nil, fmt.Errorf("%s: %d of %d sessions of %s are in %s", name, len(h.back), back, h.policy, curveName)
+		}
+	}
+	return herds, nil
 }

@@ -4,8 +4,10 @@
 // loop, and with the session-manager-plugin's policy.
 //
 //	go run . [-short] [-seed n] [-out dir]
+//	go run . -plot dir
 //
-// It prints tables, and writes the figures as CSV and plots as SVG.
+// It prints tables, and writes the figures as CSV and plots as SVG. With -plot it
+// measures nothing, but draws the plots of a folder's CSV files anew.
 //
 // The policies' real code runs on the fake clock of testing/synctest, with real
 // net/http transports over an in-memory network; a model of waits is used only
@@ -27,7 +29,15 @@ func main() {
 	out := flag.String("out", filepath.FromSlash("out"), "folder for the CSV and SVG files")
 	short := flag.Bool("short", false, "a pass of some seconds, to see that it runs")
 	seed := flag.Uint64("seed", 1, "of the study's random numbers; the libraries' jitter has none")
+	redraw := flag.String("plot", "", "draw the plots of this folder's CSV files anew, and measure nothing")
 	flag.Parse()
+	if *redraw != "" {
+		if err := plotAgain(*redraw); err != nil {
+			fmt.Fprintln(os.Stderr, "study:", err)
+			os.Exit(1)
+		}
+		return
+	}
 
 	p := fullPlan(*seed)
 	if *short {
@@ -47,6 +57,18 @@ func main() {
 		}}}, nil, nil)
 }
 
+func plotAgain(dir string) error {
+	cells, err := readOutages(filepath.Join(dir, "outage.csv"))
+	if err != nil {
+		return err
+	}
+	herds, err := readHerds(filepath.Join(dir, "herd.csv"), filepath.Join(dir, "herd-curve.csv"))
+	if err != nil {
+		return err
+	}
+	return writeFiles(dir, map[string]content{"outage.svg": outagePlot(cells), "herd.svg": herdPlot(herds)})
+}
+
 func study(t *testing.T, p plan, w io.Writer, out string) error {
 	start := time.Now()
 	printHeading(w, p)
@@ -63,7 +85,7 @@ func study(t *testing.T, p plan, w io.Writer, out string) error {
 		"outage.csv":     outageCSV(append(cells, real...)),
 		"herd.csv":       herdCSV(herds),
 		"herd-curve.csv": herdCurveCSV(herds),
-		"outage.svg":     outagePlot(p, cells),
+		"outage.svg":     outagePlot(cells),
 		"herd.svg":       herdPlot(herds),
 	}
 	if p.sweep {

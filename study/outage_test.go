@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -365,10 +366,32 @@ func TestStudy(t *testing.T) {
 				t.Errorf("%s is no plot: %v", name, err)
 			}
 		}
+		if strings.HasSuffix(name, ".svg") && !strings.Contains(string(data), "fill:#FFFFFF") {
+			t.Errorf("%s has no background", name)
+		}
 		for _, policy := range policies() {
 			if escaped := strings.ReplaceAll(policy.name, "'", "&#39;"); !bytes.Contains(data, []byte(policy.name)) && !bytes.Contains(data, []byte(escaped)) {
 				t.Errorf("%s has no %s", name, policy.name)
 			}
 		}
+	}
+	// What is read of the CSV files gives the same plots, to a millisecond.
+	drawn := func() (plots [2]string) {
+		number := regexp.MustCompile(`-?[0-9][0-9.]*`)
+		for i, name := range []string{"outage.svg", "herd.svg"} {
+			data, err := os.ReadFile(filepath.Join(dir, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			plots[i] = number.ReplaceAllString(string(data), "0")
+		}
+		return plots
+	}
+	want := drawn()
+	if err := plotAgain(dir); err != nil {
+		t.Fatal(err)
+	}
+	if got := drawn(); got != want {
+		t.Errorf("plots of the CSV files differ: %d and %d bytes, want %d and %d", len(got[0]), len(got[1]), len(want[0]), len(want[1]))
 	}
 }

@@ -61,32 +61,43 @@ func grid() *plotter.Grid {
 	return g
 }
 
+// sheet gives a drawing a background and an edge of its own: the page around it
+// may be dark.
+func sheet(dc draw.Canvas) {
+	dc.SetColor(color.White)
+	dc.Fill(dc.Rectangle.Path())
+	dc.SetLineStyle(draw.LineStyle{Color: color.Gray{0xbb}, Width: vg.Points(1)})
+	dc.Stroke(draw.Crop(dc, vg.Points(0.5), -vg.Points(0.5), vg.Points(0.5), -vg.Points(0.5)).Path())
+}
+
 // The outage plot's vertical scale, in seconds; its top row is for sessions that
 // are lost.
 const (
 	leastShown  = 0.1
 	longest     = 3600
 	lostRow     = 9000
-	shownHeight = 16000
+	lostNote    = 27000
+	shownHeight = 60000
 )
 
 // outagePlot has a panel for each kind of outage: the median until a session is
 // back, with a bar up to the 95 % quantile.
-func outagePlot(p plan, cells []cell) content {
+func outagePlot(cells []cell) content {
 	return func(w io.Writer) error {
-		const width, height, head = 940, 400, 30
+		const width, height, head = 940, 440, 34
 		canvas := vgsvg.New(vg.Points(width), vg.Points(height))
 		dc := draw.New(canvas)
+		sheet(dc)
 		var row []*plot.Plot
 		for _, kind := range outageKinds {
-			panel, err := outagePanel(p, cells, kind)
+			panel, err := outagePanel(cells, kind)
 			if err != nil {
 				return err
 			}
 			row = append(row, panel)
 		}
 		row[len(row)/2].X.Label.Text = "length of the outage"
-		tiles := draw.Tiles{Rows: 1, Cols: len(row), PadX: vg.Points(14), PadTop: vg.Points(head + 4), PadBottom: vg.Points(6), PadLeft: vg.Points(26), PadRight: vg.Points(10)}
+		tiles := draw.Tiles{Rows: 1, Cols: len(row), PadX: vg.Points(14), PadTop: vg.Points(head + 4), PadBottom: vg.Points(8), PadLeft: vg.Points(26), PadRight: vg.Points(10)}
 		for i, c := range plot.Align([][]*plot.Plot{row}, tiles, dc)[0] {
 			row[i].Draw(c)
 		}
@@ -94,20 +105,21 @@ func outagePlot(p plan, cells []cell) content {
 		label := row[0].Y.Label.TextStyle
 		label.Rotation = math.Pi / 2
 		label.XAlign, label.YAlign = draw.XCenter, draw.YTop
-		dc.FillText(label, vg.Point{X: vg.Points(8), Y: vg.Points(height-head) / 2}, "from network back to session back (median, bar: to 95 %)")
+		label.Font.Size = 11 // there is room where a reader's font is wider
+		dc.FillText(label, vg.Point{X: vg.Points(8), Y: vg.Points(height-head) / 2}, "from network back to session back: median, bar up to the 95th percentile")
 		for i, policy := range policies() {
 			legend := newPlot().Legend
 			legend.Left, legend.Top = true, true
 			line := &plotter.Line{LineStyle: looks[i].line()}
 			points := &plotter.Scatter{GlyphStyle: looks[i].glyph()}
 			legend.Add(policy.name, line, points)
-			legend.Draw(draw.Crop(dc, vg.Points(150+float64(i)*180), 0, 0, -vg.Points(8)))
+			legend.Draw(draw.Crop(dc, vg.Points(150+float64(i)*180), 0, 0, -vg.Points(12)))
 		}
 		return writeSVG(w, canvas)
 	}
 }
 
-func outagePanel(p plan, cells []cell, kind outageKind) (*plot.Plot, error) {
+func outagePanel(cells []cell, kind outageKind) (*plot.Plot, error) {
 	panel := newPlot()
 	panel.Title.Text = map[outageKind]string{
 		refused:            "refused",
@@ -116,8 +128,10 @@ func outagePanel(p plan, cells []cell, kind outageKind) (*plot.Plot, error) {
 	}[kind]
 	panel.X.Scale, panel.Y.Scale = plot.LogScale{}, plot.LogScale{}
 	var ticks plot.ConstantTicks
-	for _, l := range p.lengths {
-		ticks = append(ticks, plot.Tick{Value: l.Seconds(), Label: lengthText(l)})
+	for _, c := range cells {
+		if c.kind == kind && c.policy.name == ours {
+			ticks = append(ticks, plot.Tick{Value: c.length.Seconds(), Label: lengthText(c.length)})
+		}
 	}
 	panel.X.Tick.Marker = thinned(ticks)
 	panel.Y.Tick.Marker = plot.ConstantTicks{
@@ -131,6 +145,13 @@ func outagePanel(p plan, cells []cell, kind outageKind) (*plot.Plot, error) {
 	}
 	limit.Color = color.Gray{0x66}
 	panel.Add(limit)
+	note, err := plotter.NewLabels(plotter.XYLabels{XYs: plotter.XYs{{X: 0.68, Y: lostNote}}, Labels: []string{"sessions lost: all, or the share that is given"}})
+	if err != nil {
+		return nil, err
+	}
+	note.TextStyle[0].Font.Size = 9.5
+	note.TextStyle[0].Color = color.Gray{0x44}
+	panel.Add(note)
 	for i, policy := range policies() {
 		apart := math.Pow(1.13, float64(i)-1.5) // so that no marker hides another
 		var run plotter.XYs
@@ -161,7 +182,7 @@ func outagePanel(p plan, cells []cell, kind outageKind) (*plot.Plot, error) {
 				gone.XYs = append(gone.XYs, plotter.XY{X: x, Y: lostRow})
 				label := ""
 				if n < c.fake.n {
-					label = fmt.Sprintf("%.0f%%", 100*float64(n)/float64(c.fake.n))
+					label = fmt.Sprintf("%.0f %%", 100*float64(n)/float64(c.fake.n))
 				}
 				gone.Labels = append(gone.Labels, label)
 			}
@@ -236,8 +257,8 @@ func herdPlot(herds []herd) content {
 		of := largest(herds)
 		p := newPlot()
 		p.Title.Text = fmt.Sprintf("%s sessions in %d accounts lose their channel in the same second", thousands(of[0].model.sessions), herdAccounts)
-		p.X.Label.Text = fmt.Sprintf("seconds (the service answers %d calls a second for each account)", herdRate)
-		p.Y.Label.Text = "sessions back, %"
+		p.X.Label.Text = fmt.Sprintf("seconds since then (the service answers %d calls a second for each account)", herdRate)
+		p.Y.Label.Text = "share of the sessions that is back, %"
 		p.Add(grid())
 		var end time.Duration
 		for _, h := range of {
@@ -258,20 +279,25 @@ func herdPlot(herds []herd) content {
 			}
 			line.LineStyle = looks[i].line()
 			if h.policy.name == ours {
-				line.Width = vg.Points(4) // another lies on it
+				line.Width = vg.Points(5.5) // another lies on it
+			} else { // in grey, too, it shows where it lies on another
+				edge := *line
+				edge.Color, edge.Width = color.White, line.Width+vg.Points(1.6)
+				p.Add(&edge)
 			}
 			p.Add(line)
 			fate := "none lost"
 			if h.model.lost > 0 {
-				fate = percent(h.model.lost, h.model.sessions) + " lost"
+				fate = percent(h.model.lost, h.model.sessions) + " of the sessions lost"
 			}
 			legend.Add(fmt.Sprintf("%s: %.1f calls a session, %s", h.policy.name, h.model.callsEach(), fate), line)
 		}
 		const width, height = 720, 400
 		canvas := vgsvg.New(vg.Points(width), vg.Points(height))
 		dc := draw.New(canvas)
+		sheet(dc)
 		p.Draw(draw.Crop(dc, vg.Points(8), -vg.Points(14), vg.Points(6), -vg.Points(8)))
-		at := draw.Crop(dc, vg.Points(width*0.44), -vg.Points(24), vg.Points(58), 0)
+		at := draw.Crop(dc, vg.Points(width*0.36), -vg.Points(24), vg.Points(58), 0)
 		box := legend.Rectangle(at)
 		dc.FillPolygon(color.White, []vg.Point{{X: at.Min.X - 6, Y: box.Min.Y - 6}, {X: at.Max.X, Y: box.Min.Y - 6}, {X: at.Max.X, Y: box.Max.Y + 6}, {X: at.Min.X - 6, Y: box.Max.Y + 6}})
 		legend.Draw(at)
