@@ -348,7 +348,10 @@ func (l *link) carry(ctx context.Context, ws *websocket.Conn) error {
 	l.room.Broadcast()
 	l.mu.Unlock()
 	for range 2 - first {
-		<-lost
+		other := <-lost
+		if errors.Is(err, net.ErrClosed) || websocket.CloseStatus(other) >= 0 {
+			err = other // which closed it: what failed first may be the other way
+		}
 	}
 	return err
 }

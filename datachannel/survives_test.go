@@ -373,6 +373,42 @@ func TestLostSaysHow(t *testing.T) {
 	})
 }
 
+// TestCloseIsToldWhileWriting: the writer, too, finds its channel gone then.
+func TestCloseIsToldWhileWriting(t *testing.T) {
+	srv := datachanneltest.NewServer()
+	defer srv.Close()
+	lost, resumed := make(chan error, 1), make(chan bool, 1)
+	s, agent := mustOpen(t, srv, datachanneltest.Options{Program: sh}, quick, func(o *datachannel.Options) {
+		o.OnEvent = func(e datachannel.Event) {
+			switch e.Kind {
+			case datachannel.Lost:
+				lost <- e.Err
+			case datachannel.Resumed:
+				resumed <- true
+			}
+		}
+	})
+	go io.Copy(io.Discard, s)
+	go func() {
+		for {
+			if _, err := io.WriteString(s, "typed\n"); err != nil {
+				return
+			}
+			time.Sleep(10 * time.Microsecond)
+		}
+	}()
+	for opened := 1; opened <= 50; opened++ {
+		for agent.Stats().Opened < opened { // the client knows it before the service
+			time.Sleep(time.Millisecond)
+		}
+		agent.CloseChannel(1000, "Bye")
+		if err := <-lost; websocket.CloseStatus(err) != websocket.StatusNormalClosure {
+			t.Errorf("close %d is told as: %v", opened, err)
+		}
+		<-resumed
+	}
+}
+
 // echoPort is a remote port that repeats lines.
 func echoPort(context.Context) (net.Conn, error) {
 	near, far := net.Pipe()
