@@ -550,6 +550,9 @@ func (l *link) handle(frame []byte) error {
 	m, err := wire.Parse(frame)
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.err != nil {
+		return l.err // what comes now nobody will read: the agent must keep it
+	}
 	l.heard = time.Now()
 	if err == nil {
 		switch m.Type {

@@ -1,0 +1,45 @@
+package datachannel
+
+import (
+	"testing"
+	"time"
+
+	"github.com/ssmresume/ssmresume"
+	"github.com/ssmresume/ssmresume/datachannel/internal/wire"
+)
+
+// newTestSession returns a session on a link that is not started, but behaves
+// as if it had a channel: the test hands it what comes and takes what it sends.
+func newTestSession(t *testing.T, optFns ...func(*Options)) *Session {
+	t.Helper()
+	s, err := newSession(ssmresume.New(ssmresume.Options{}), "ana-0a1b", nil, newOptions(optFns))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.link.up = true
+	s.link.cancel = func() {}
+	close(s.link.ended)
+	return s
+}
+
+func outputFrame(number int64, data string) []byte {
+	m := wire.Message{Type: wire.Output, Created: time.Now(), Number: number, ID: wire.NewID(), PayloadType: wire.Data, Payload: []byte(data)}
+	return m.Append(nil)
+}
+
+// What comes when the state was taken is in nobody's hands any more: it must not
+// be acknowledged, or the agent will not send it again.
+func TestNothingIsAcknowledgedAfterDetach(t *testing.T) {
+	s := newTestSession(t)
+	s.link.handle(outputFrame(0, "read and in the state"))
+	s.link.next(nil)
+	if _, err := s.Detach(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.link.handle(outputFrame(1, "too late")); err == nil {
+		t.Error("a message was taken after Detach")
+	}
+	if message, _ := s.link.next(nil); message != nil {
+		t.Error("a message that is not in the State was acknowledged")
+	}
+}
