@@ -43,3 +43,26 @@ func TestNothingIsAcknowledgedAfterDetach(t *testing.T) {
 		t.Error("a message that is not in the State was acknowledged")
 	}
 }
+
+// What was kept out of order was acknowledged, and will not come again: it is
+// kept by the next holder, however little that one means to keep.
+func TestStateIsRestoredBeyondMaxBuffered(t *testing.T) {
+	s := newTestSession(t)
+	for n := range int64(10) {
+		s.link.handle(outputFrame(n+1, "x"))
+	}
+	state, err := s.Detach(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s = newTestSession(t, func(o *Options) { o.MaxBuffered = 1 })
+	if err := s.restore(state.reveal()); err != nil {
+		t.Fatal(err)
+	}
+	s.link.up = false // else handle waits for the reader
+	s.link.handle(outputFrame(0, "x"))
+	p := make([]byte, 20)
+	if n, err := s.Read(p); n != 11 || err != nil {
+		t.Errorf("read %d bytes, %v; want 11", n, err)
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"maps"
+	"math"
 	"slices"
 
 	"github.com/ssmresume/ssmresume/datachannel/internal/wire"
@@ -164,7 +165,7 @@ func (s *Session) restore(saved savedState) error {
 		if err != nil || m.Type != wire.Output {
 			return errors.New("Options.State: a message in it cannot be read")
 		}
-		l.inbox.put(m, frame, l.options.MaxBuffered)
+		l.inbox.put(m, frame, math.MaxInt) // it is acknowledged: none may be refused
 	}
 	for _, c := range saved.Unread {
 		kept := chunk{c.Stderr, c.Data, len(c.Data) + 2*wire.Overhead}
