@@ -266,3 +266,36 @@ func TestDetachOfAPort(t *testing.T) {
 		}
 	})
 }
+
+// A session that is left before it has had any output does not know the number
+// of that yet, and the next holder has to be told so.
+func TestDetachBeforeAnyOutput(t *testing.T) {
+	inBubble(t, func(t *testing.T, srv *datachanneltest.Server) {
+		client, agent := left(t, srv, datachanneltest.Options{Program: sh}, 10)
+		s, err := datachannel.Attach(t.Context(), client, agent.ID())
+		if err != nil {
+			t.Fatal(err)
+		}
+		state, err := s.Detach(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		secret, err := state.Reveal()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if state, err = datachannel.ParseState(secret); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if s, err = datachannel.Attach(ctx, client, agent.ID(), func(o *datachannel.Options) { o.State = &state }); err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		io.WriteString(s, "b\n")
+		if got, want := readUntil(t, s, ">\n$ "), "<aaaaaaaaaab >\n$ "; got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	})
+}

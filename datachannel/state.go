@@ -37,6 +37,7 @@ type savedState struct {
 	NextInput      int64
 	Unacknowledged [][]byte `json:",omitempty"` // messages, as they are sent
 	NextOutput     int64
+	AnyOutput      bool         `json:",omitempty"` // NextOutput is not known: there was no output yet
 	Early          [][]byte     `json:",omitempty"` // messages that are acknowledged, and not yet read
 	Unread         []savedChunk `json:",omitempty"`
 }
@@ -120,6 +121,7 @@ func (s *Session) save() savedState {
 		Properties:   s.properties,
 		NextInput:    l.window.next,
 		NextOutput:   l.inbox.next,
+		AnyOutput:    l.inbox.unknown,
 	}
 	if s.keys != nil {
 		saved.DataKey = s.keys.plaintext
@@ -159,7 +161,7 @@ func (s *Session) restore(saved savedState) error {
 		l.window.add(m.Number, frame)
 	}
 	l.window.next = saved.NextInput
-	l.inbox.next = saved.NextOutput
+	l.inbox.next, l.inbox.unknown = saved.NextOutput, saved.AnyOutput
 	for _, frame := range saved.Early {
 		m, err := wire.Parse(frame)
 		if err != nil || m.Type != wire.Output {
