@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/ssmresume/ssmresume"
 	"github.com/ssmresume/ssmresume/datachannel/internal/wire"
@@ -34,7 +35,11 @@ type Conn struct {
 	// With link.mu held:
 	queue   []given
 	pending map[int64]*output // given, or in queue, and not acknowledged
+	skipped []span            // numbers below the highest that the client has not written
 }
+
+// A span is the numbers from from to below to.
+type span struct{ from, to int64 }
 
 // given is a message for the client.
 type given struct {
@@ -140,13 +145,33 @@ func (c *Conn) WriteMessage(messageType int, data []byte) error {
 		if err := l.writeError(); err != nil {
 			return err
 		}
-		if m.Number < l.window.next {
+		if !c.isNew(m.Number) {
 			return nil
 		}
 		l.enqueueFrame(m, bytes.Clone(data))
 		return nil
 	}
 	return fmt.Errorf("datachannel: a client does not send messages of type %q", m.Type)
+}
+
+// isNew notes that the client has written a number, and reports whether it is the
+// first time. A client of many goroutines may write a lower one after a higher.
+func (c *Conn) isNew(number int64) bool {
+	next := c.link.window.next
+	if number >= next {
+		if number > next {
+			c.skipped = append(c.skipped, span{next, number})
+		}
+		return true
+	}
+	for i, s := range c.skipped {
+		if s.from <= number && number < s.to {
+			rest := slices.DeleteFunc([]span{{s.from, number}, {number + 1, s.to}}, func(s span) bool { return s.from == s.to })
+			c.skipped = slices.Replace(c.skipped, i, i+1, rest...)
+			return true
+		}
+	}
+	return false
 }
 
 // Close leaves the session: it goes on at the node until its idle time-out. To

@@ -161,3 +161,29 @@ func TestConnRefusesWhatIsNoMessage(t *testing.T) {
 		}
 	})
 }
+
+// A client that numbers in one goroutine and writes in another may write a lower
+// number after a higher one. The agent waits for it.
+func TestConnTakesNumbersInAnyOrder(t *testing.T) {
+	inBubble(t, func(t *testing.T, srv *datachanneltest.Server) {
+		first, agent := srv.Start(datachanneltest.Options{Program: sh})
+		conn, err := datachannel.Dial(t.Context(), ssmresume.NewFromConfig(srv.Config()), first)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		c := &client{t: t, conn: conn}
+		c.readUntil("$ ")
+		order := []int64{2, 0, 1, 5, 4, 3, 6}
+		for _, n := range order {
+			c.next = n
+			c.send(string("abcdef\n"[n]))
+		}
+		if got, want := c.readUntil(">\n$ "), "<abcdef >\n$ "; got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+		if next := agent.Stats().NextInput; next != int64(len(order)) {
+			t.Errorf("the agent awaits %d", next)
+		}
+	})
+}
