@@ -60,6 +60,15 @@ func (b *inbox) put(m wire.Message, frame []byte, room int) arrival {
 	return kept
 }
 
+// highest returns the highest number that has come.
+func (b *inbox) highest() int64 {
+	highest := b.next - 1
+	for number := range b.early {
+		highest = max(highest, number)
+	}
+	return highest
+}
+
 // advance ends the turn of one message, and returns the next one if that is
 // here already.
 func (b *inbox) advance() (e early, ok bool) {

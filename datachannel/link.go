@@ -653,6 +653,13 @@ func (l *link) enqueue(t wire.PayloadType, payload []byte) error {
 	return nil
 }
 
+// overError is writeError without mu held.
+func (l *link) overError() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.writeError()
+}
+
 // writeError is why nothing can be sent any more; nil while it can. With mu held.
 func (l *link) writeError() error {
 	if l.err == io.EOF {

@@ -32,15 +32,19 @@ type ports struct {
 
 	free    chan struct{} // holds something while there may be another connection
 	reading sync.Once     // starts distribute
-	mu      sync.Mutex
-	current net.Conn // of distribute; nil: what comes is nobody's
 
-	refusals int // that no connection was told of; with link.mu held
+	// With link.mu held:
+	current  net.Conn // of distribute; nil: what comes is nobody's
+	stale    int64    // the last output that may be of a connection before
+	refusals int      // that no connection was told of
 }
 
 func (s *Session) openPorts() error {
-	s.ports = &ports{session: s, free: make(chan struct{}, 1)}
-	s.ports.free <- struct{}{}
+	p := &ports{session: s, free: make(chan struct{}, 1), stale: -1}
+	p.free <- struct{}{}
+	s.link.mu.Lock()
+	s.ports = p
+	s.link.mu.Unlock()
 	// The agent's rule for many connections is the version that the handshake
 	// told it, which is new enough.
 	if s.properties["type"] != "LocalPortForwarding" || compareVersions(s.agentVersion, "3.0.196.0") <= 0 {
@@ -96,7 +100,7 @@ func (s *Session) Dial(ctx context.Context) (net.Conn, error) {
 	}
 	st, err := s.ports.mux.OpenStream()
 	if err != nil {
-		if ended := s.link.over(); ended != nil {
+		if ended := s.link.overError(); ended != nil {
 			err = ended
 		}
 		return nil, fmt.Errorf("datachannel: dial the remote port: %w", err)
@@ -142,12 +146,19 @@ func (p *ports) dialAlone(ctx context.Context) (net.Conn, error) {
 	case <-ctx.Done():
 		return nil, fmt.Errorf("datachannel: the session's one connection is in use: %w", ctx.Err())
 	case <-p.session.link.ended:
-		return nil, fmt.Errorf("datachannel: dial the remote port: %w", p.session.link.over())
+		return nil, fmt.Errorf("datachannel: dial the remote port: %w", p.session.link.overError())
 	}
 	near, far := net.Pipe()
-	p.mu.Lock()
-	p.current = far
-	p.mu.Unlock()
+	l := p.session.link
+	l.mu.Lock()
+	err := l.writeError()
+	if err == nil {
+		p.current = far
+	}
+	l.mu.Unlock()
+	if err != nil { // distribute may be gone
+		return nil, fmt.Errorf("datachannel: dial the remote port: %w", err)
+	}
 	p.reading.Do(func() { go p.distribute() })
 	go func() {
 		_, err := io.Copy(writerFunc(p.session.write), far)
@@ -165,12 +176,13 @@ func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 
 // distribute gives what comes to the current connection.
 func (p *ports) distribute() {
+	mu := &p.session.link.mu
 	buf := make([]byte, 32<<10)
 	for {
-		n, err := p.session.Read(buf)
-		p.mu.Lock()
-		current := p.current
-		p.mu.Unlock()
+		mu.Lock()
+		n, err := p.session.read(buf)
+		current := p.current // whose it is, if another one comes next
+		mu.Unlock()
 		if current != nil && n > 0 {
 			current.Write(buf[:n]) // an error is the near side's end, which dialAlone sees
 		}
@@ -200,9 +212,12 @@ func (p *ports) hangUp() {
 	if err != nil {
 		return // the session has ended
 	}
-	p.mu.Lock()
-	p.current = nil
-	p.mu.Unlock()
+	s.link.mu.Lock()
+	p.current, p.stale = nil, s.link.inbox.highest()
+	for len(s.output) > 0 {
+		s.pop()
+	}
+	s.link.mu.Unlock()
 	p.free <- struct{}{}
 }
 

@@ -147,9 +147,14 @@ func (s *Session) Properties() map[string]string { return s.properties }
 // its output had come, net.ErrClosed after Close or Detach, and otherwise what
 // made resuming impossible.
 func (s *Session) Read(p []byte) (int, error) {
+	s.link.mu.Lock()
+	defer s.link.mu.Unlock()
+	return s.read(p)
+}
+
+// read is Read with link.mu held.
+func (s *Session) read(p []byte) (int, error) {
 	l := s.link
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	for n := 0; ; {
 		if len(s.output) == 0 {
 			switch {
@@ -344,7 +349,7 @@ func (s *Session) deliverOutput(m wire.Message) {
 		return
 	}
 	s.startOnce.Do(func() { close(s.started) })
-	if len(data) == 0 {
+	if len(data) == 0 || s.ports != nil && m.Number <= s.ports.stale {
 		return
 	}
 	c := chunk{stderr: m.PayloadType == wire.StdErr, data: data, cost: cost(m)}
