@@ -200,7 +200,9 @@ func (p *ports) distribute() {
 func (p *ports) hangUp() {
 	s := p.session
 	if s.properties["type"] != "LocalPortForwarding" {
-		s.Close() // the agent ends the session at the same
+		if s.link.flush(context.Background()) == nil { // Close does not wait so long
+			s.Close() // the agent ends the session at the same
+		}
 		return
 	}
 	s.link.mu.Lock()

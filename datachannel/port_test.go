@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ssmresume/ssmresume/datachannel/datachanneltest"
+	"github.com/ssmresume/ssmresume/ssmresumetest"
 )
 
 // What one connection left unread is not what the next one reads.
@@ -84,4 +85,36 @@ func TestDialAfterTheEnd(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What was written before Close arrives, as over TCP, also where the channel is
+// away, although the session ends with its connection.
+func TestCloseOfTheOnlyConnectionLosesNothing(t *testing.T) {
+	inBubble(t, func(t *testing.T, srv *datachanneltest.Server) {
+		const size = 64 << 10
+		got := make(chan int64, 1)
+		s, agent := mustOpen(t, srv, datachanneltest.Options{Properties: map[string]string{"portNumber": "22"}, Dial: func(context.Context) (net.Conn, error) {
+			near, far := net.Pipe()
+			go func() {
+				n, _ := io.Copy(io.Discard, far)
+				got <- n
+			}()
+			return near, nil
+		}})
+		conn, err := s.Dial(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		srv.SetNetwork(ssmresumetest.Refused)
+		agent.Cut()
+		if _, err := conn.Write(make([]byte, size)); err != nil {
+			t.Fatal(err)
+		}
+		conn.Close()
+		time.Sleep(10 * time.Second)
+		srv.SetNetwork(ssmresumetest.Up)
+		if n := <-got; n != size {
+			t.Errorf("%d of %d bytes arrived", n, size)
+		}
+	})
 }
