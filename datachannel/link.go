@@ -642,6 +642,13 @@ func (l *link) write(t wire.PayloadType, payload []byte) error {
 	return l.enqueue(t, payload)
 }
 
+// overfill is write, but does not wait.
+func (l *link) overfill(t wire.PayloadType, payload []byte) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.enqueue(t, payload)
+}
+
 // enqueue numbers, builds and queues a message: all of it under mu, so that no
 // number is used twice and none is sent out of order.
 func (l *link) enqueue(t wire.PayloadType, payload []byte) error {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,6 +25,10 @@ const (
 	halfClosedTimeout = time.Minute
 	aloneTimeout      = time.Second // where no other connection can begin before
 )
+
+// muxChunk is how many bytes of a connection may be written when the window has
+// room for one: what smux puts in a frame.
+const muxChunk = 32 << 10
 
 // ports are the connections of a session of type Port.
 type ports struct {
@@ -55,7 +60,7 @@ func (s *Session) openPorts() error {
 	// ones a keep-alive would defeat the idle time-out.
 	config.KeepAliveDisabled = compareVersions(s.agentVersion, "3.1.1511.0") > 0
 	config.KeepAliveTimeout = 1 << 62 // the session outlives every outage
-	mux, err := smux.Client(&stream{s, bufio.NewReaderSize(s, 32<<10)}, config)
+	mux, err := smux.Client(&stream{s, bufio.NewReaderSize(untilEnd{s}, muxChunk)}, config)
 	if err != nil {
 		return err
 	}
@@ -73,10 +78,23 @@ type stream struct {
 	*bufio.Reader
 }
 
-func (c *stream) Write(p []byte) (int, error) { return c.session.write(p) }
+// Write does not wait: smux gives up after some time, but sends nevertheless what
+// it was given. It is muxConn that waits.
+func (c *stream) Write(p []byte) (int, error) { return c.session.send(p, c.session.link.overfill) }
 
 // Close has nothing to do: it is the session that is closed.
 func (c *stream) Close() error { return nil }
+
+// untilEnd reads the session's output. Its end is not that of a connection in it.
+type untilEnd struct{ session *Session }
+
+func (r untilEnd) Read(p []byte) (int, error) {
+	n, err := r.session.Read(p)
+	if err == io.EOF {
+		err = r.session.link.overError()
+	}
+	return n, err
+}
 
 // refuse notes that the remote port of a connection could not be reached. The
 // agent does not say of which; the end of that one comes next. With link.mu held.
@@ -87,7 +105,8 @@ func (p *ports) refuse() { p.refusals++ }
 // pause. It has no half-close.
 //
 // The agent dials the port later and tells nothing when it has: that it could
-// not is an error of the connection's first Read, a *net.OpError. Agents up to
+// not is an error of the connection's first Read, a *net.OpError. A connection
+// that the session's end cuts off ends with an error other than io.EOF. Agents up to
 // 3.0.196.0, and sessions for SSH, have one connection at a time: Dial waits
 // until the one before is closed. Closing the connection of a session for SSH
 // ends the session.
@@ -105,27 +124,104 @@ func (s *Session) Dial(ctx context.Context) (net.Conn, error) {
 		}
 		return nil, fmt.Errorf("datachannel: dial the remote port: %w", err)
 	}
-	return &muxConn{Stream: st, ports: s.ports}, nil
+	return &muxConn{Conn: st, ports: s.ports}, nil
 }
 
 // A muxConn is one of many connections.
 type muxConn struct {
-	*smux.Stream
-	ports *ports
-	heard bool // something was read; of the reader
+	net.Conn // a *smux.Stream, without its WriteTo, which passes by Read
+	ports    *ports
+	heard    bool // something was read; of the reader
+
+	// With link.mu held:
+	closed  bool
+	writeBy time.Time   // the deadline; zero: none
+	expiry  *time.Timer // tells Write of it
 }
 
 var errUnreachable = errors.New("the agent cannot connect to the remote port")
 
 func (c *muxConn) Read(p []byte) (int, error) {
-	n, err := c.Stream.Read(p)
+	n, err := c.Conn.Read(p)
 	if n > 0 {
 		c.heard = true
+	}
+	if err == io.ErrClosedPipe {
+		if ended := c.ports.session.link.overError(); ended != nil {
+			err = ended
+		}
 	}
 	if err == io.EOF && !c.heard && c.ports.takeRefusal() {
 		return 0, &net.OpError{Op: "dial", Net: "tcp", Err: errUnreachable}
 	}
 	return n, err
+}
+
+// Write waits while the window is full, but not longer than until Close or the
+// deadline, as smux would.
+func (c *muxConn) Write(p []byte) (n int, err error) {
+	for n < len(p) {
+		if err := c.waitRoom(); err != nil {
+			return n, err
+		}
+		written, err := c.Conn.Write(p[n:min(n+muxChunk, len(p))])
+		n += written
+		if err != nil {
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+func (c *muxConn) waitRoom() error {
+	l := c.ports.session.link
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for ; ; l.writable.Wait() {
+		switch {
+		case l.err != nil:
+			return l.writeError()
+		case c.closed:
+			return net.ErrClosed
+		case !c.writeBy.IsZero() && !time.Now().Before(c.writeBy):
+			return os.ErrDeadlineExceeded
+		case l.window.bytes < l.options.Window:
+			return nil
+		}
+	}
+}
+
+func (c *muxConn) SetWriteDeadline(t time.Time) error {
+	l := c.ports.session.link
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if c.expiry != nil {
+		c.expiry.Stop()
+	}
+	c.writeBy, c.expiry = t, nil
+	if !t.IsZero() {
+		c.expiry = time.AfterFunc(time.Until(t), func() {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			l.writable.Broadcast()
+		})
+	}
+	l.writable.Broadcast()
+	return nil
+}
+
+func (c *muxConn) SetDeadline(t time.Time) error {
+	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
+}
+
+func (c *muxConn) Close() error {
+	c.SetWriteDeadline(time.Time{})
+	l := c.ports.session.link
+	l.mu.Lock()
+	c.closed = true
+	l.writable.Broadcast()
+	l.mu.Unlock()
+	return c.Conn.Close()
 }
 
 func (p *ports) takeRefusal() bool {

@@ -221,7 +221,9 @@ func (s *Session) Write(p []byte) (int, error) {
 	return s.write(p)
 }
 
-func (s *Session) write(p []byte) (n int, err error) {
+func (s *Session) write(p []byte) (int, error) { return s.send(p, s.link.write) }
+
+func (s *Session) send(p []byte, write func(wire.PayloadType, []byte) error) (n int, err error) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
 	for n < len(p) {
@@ -230,7 +232,7 @@ func (s *Session) write(p []byte) (n int, err error) {
 		if s.keys != nil {
 			payload = s.keys.encrypt(data)
 		}
-		if err := s.link.write(wire.Data, payload); err != nil {
+		if err := write(wire.Data, payload); err != nil {
 			return n, err
 		}
 		n += len(data)
