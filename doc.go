@@ -43,7 +43,7 @@
 // # The data channel
 //
 // The package does not open the WebSocket, but it makes what opening needs. With
-// github.com/coder/websocket, from examples/reconnect/channel.go:
+// github.com/coder/websocket, from examples/first:
 //
 //	header, err := client.HandshakeHeader(ctx, out.StreamURL)
 //	if err != nil {
@@ -53,15 +53,18 @@
 //	if err != nil {
 //		return nil, err
 //	}
-//	conn, _, err := websocket.Dial(ctx, out.StreamURL.DialURL(), &websocket.DialOptions{HTTPClient: handshakes, HTTPHeader: header})
+//	conn, resp, err := websocket.Dial(ctx, out.StreamURL.DialURL(), &websocket.DialOptions{HTTPClient: client.HandshakeClient(), HTTPHeader: header})
+//	if resp != nil && (resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden) {
+//		return nil, fmt.Errorf("%w: %s", errRefused, resp.Status)
+//	}
 //	...
 //	if err := conn.Write(ctx, websocket.MessageText, message); err != nil {
 //		conn.CloseNow()
-//		return nil, fmt.Errorf("open the data channel: %w", err)
+//		return nil, err
 //	}
 //
-// The HTTP client there must refuse redirects. The previous token stops working
-// when a new one is issued.
+// Another HTTP client must refuse redirects, too. The previous token stops
+// working when a new one is issued.
 //
 // # Errors
 //

@@ -6,12 +6,14 @@ require (
 	github.com/aws/aws-sdk-go-v2 v1.48.0
 	github.com/aws/aws-sdk-go-v2/config v1.33.16
 	github.com/aws/aws-sdk-go-v2/credentials v1.20.16
+	github.com/aws/aws-sdk-go-v2/service/ssm v1.82.0
 	github.com/aws/smithy-go v1.28.9
 	github.com/coder/websocket v1.8.15
 	github.com/google/go-cmp v0.7.0
 	github.com/gorilla/websocket v1.5.3
 	github.com/jmespath-community/go-jmespath v1.1.1
 	github.com/ssmresume/ssmresume v0.0.0
+	github.com/ssmresume/ssmresume/datachannel v0.0.0
 	go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp v0.69.0
 	go.opentelemetry.io/otel/sdk v1.44.0
 	golang.org/x/term v0.45.0
@@ -41,4 +43,7 @@ require (
 	golang.org/x/sys v0.47.0 // indirect
 )
 
-replace github.com/ssmresume/ssmresume => ../
+replace (
+	github.com/ssmresume/ssmresume => ../
+	github.com/ssmresume/ssmresume/datachannel => ../datachannel
+)

@@ -1,84 +1,252 @@
 package main
 
 import (
-	"io"
+	"bufio"
+	"context"
+	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/gorilla/websocket"
+
+	"github.com/ssmresume/ssmresume"
+	"github.com/ssmresume/ssmresume/datachannel/datachanneltest"
 	"github.com/ssmresume/ssmresume/ssmresumetest"
 )
 
-// TestFirst runs the program as its user does, but for the endpoint.
-func TestFirst(t *testing.T) {
-	srv := ssmresumetest.NewServer()
-	defer srv.Close()
-	creds, err := srv.Config().Credentials.Retrieve(t.Context())
-	if err != nil {
-		t.Fatal(err)
+// asProgram makes the test binary the program.
+const asProgram = "FIRST_TEST_MAIN"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asProgram) != "" {
+		main()
+		return
 	}
-	cmd := exec.CommandContext(t.Context(), "go", "run", ".", "ana-0a1b")
-	inherited := slices.DeleteFunc(os.Environ(), func(kv string) bool { return strings.HasPrefix(kv, "AWS_") })
-	cmd.Env = append(inherited, "AWS_ENDPOINT_URL_SSM="+srv.URL(), "AWS_REGION="+ssmresumetest.Region,
-		"AWS_ACCESS_KEY_ID="+creds.AccessKeyID, "AWS_SECRET_ACCESS_KEY="+creds.SecretAccessKey,
+	os.Exit(m.Run())
+}
+
+const clientID = "74d66468-126a-5db3-b534-99287bbca9e0"
+
+const target = "i-02573cafcfEXAMPLE"
+
+// newServer returns a service on which a session can be started that prints a
+// prompt. Its keys have a session token to sign, and to leak.
+func newServer(t *testing.T) *datachanneltest.Server {
+	t.Helper()
+	srv := datachanneltest.NewServer()
+	t.Cleanup(srv.Close)
+	srv.SetCredentials(aws.Credentials{AccessKeyID: "ASIAIOSFODNN7EXAMPLE", SecretAccessKey: "secret", SessionToken: "a/b+c=="})
+	srv.SetStart(func(r datachanneltest.StartRequest) (datachanneltest.Options, error) {
+		if r.Target != target {
+			return datachanneltest.Options{}, fmt.Errorf("%s is not connected.", r.Target) //nolint:staticcheck // the service's words
+		}
+		return datachanneltest.Options{SessionID: "ana-0a1b", Program: func(ctx context.Context, t *datachanneltest.Terminal) int {
+			fmt.Fprint(t.Stdout, "$ ")
+			<-ctx.Done()
+			return 0
+		}}, nil
+	})
+	return srv
+}
+
+// A running program is read line by line.
+type running struct {
+	t     *testing.T
+	cmd   *exec.Cmd
+	lines *bufio.Scanner
+	all   strings.Builder
+}
+
+func start(t *testing.T, srv *datachanneltest.Server) *running {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), os.Args[0], target)
+	cmd.Env = slices.DeleteFunc(os.Environ(), func(kv string) bool { return strings.HasPrefix(kv, "AWS_") })
+	cmd.Env = append(cmd.Env, asProgram+"=1", "AWS_ENDPOINT_URL_SSM="+srv.URL(), "AWS_REGION="+ssmresumetest.Region,
+		"AWS_ACCESS_KEY_ID=ASIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY=secret", "AWS_SESSION_TOKEN=a/b+c==",
 		"AWS_CONFIG_FILE="+os.DevNull, "AWS_SHARED_CREDENTIALS_FILE="+os.DevNull)
-	got, err := cmd.CombinedOutput()
-	want := "ana-0a1b [redacted] ws" + strings.TrimPrefix(srv.URL(), "http") + "/v1/data-channel/ana-0a1b?[redacted]\n"
-	if err != nil || string(got) != want {
-		t.Errorf("%v\n got %s\nwant %s", err, got, want)
+	out, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return &running{t: t, cmd: cmd, lines: bufio.NewScanner(out)}
+}
+
+// waitFor reads until a line has text.
+func (r *running) waitFor(text string) {
+	r.t.Helper()
+	for r.lines.Scan() {
+		fmt.Fprintln(&r.all, r.lines.Text())
+		if strings.Contains(r.lines.Text(), text) {
+			return
+		}
+	}
+	r.t.Fatalf("no %q in:\n%s", text, &r.all)
+}
+
+// end reads the rest, and checks that the program failed and printed no secret.
+func (r *running) end(secrets ...string) {
+	r.t.Helper()
+	for r.lines.Scan() {
+		fmt.Fprintln(&r.all, r.lines.Text())
+	}
+	if err := r.cmd.Wait(); r.cmd.ProcessState.ExitCode() != 1 {
+		r.t.Errorf("%v:\n%s", err, &r.all)
+	}
+	for _, secret := range append(secrets, "a/b+c==", "cell-number") {
+		if strings.Contains(r.all.String(), secret) {
+			r.t.Errorf("%q is printed:\n%s", secret, &r.all)
+		}
 	}
 }
 
-// TestMFA: a profile with an MFA device makes it ask.
-func TestMFA(t *testing.T) {
-	srv := ssmresumetest.NewServer()
-	defer srv.Close()
-	srv.SetCredentials(aws.Credentials{AccessKeyID: "ASIAROLE", SecretAccessKey: "x", SessionToken: "token"})
-	codes := make(chan string, 1)
-	sts := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		codes <- r.PostFormValue("TokenCode")
-		io.WriteString(w, "<AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>ASIAROLE</AccessKeyId><SecretAccessKey>x</SecretAccessKey>"+
-			"<SessionToken>token</SessionToken><Expiration>2099-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>")
-	}))
-	defer sts.Close()
-	config := filepath.Join(t.TempDir(), "config")
-	err := os.WriteFile(config, []byte("[profile role]\nrole_arn = arn:aws:iam::123456789012:role/r\nmfa_serial = arn:aws:iam::123456789012:mfa/mary\nsource_profile = base\n"+
-		"[profile base]\naws_access_key_id = AKIABASE\naws_secret_access_key = x\n"), 0o600)
-	if err != nil {
-		t.Fatal(err)
+// calls returns how often ResumeSession was called.
+func calls(srv *datachanneltest.Server) (n int) {
+	for _, r := range srv.Requests() {
+		if strings.HasSuffix(r.Header.Get("X-Amz-Target"), ".ResumeSession") {
+			n++
+		}
 	}
-	cmd := exec.CommandContext(t.Context(), "go", "run", ".", "ana-0a1b")
-	inherited := slices.DeleteFunc(os.Environ(), func(kv string) bool { return strings.HasPrefix(kv, "AWS_") })
-	cmd.Env = append(inherited, "AWS_ENDPOINT_URL_SSM="+srv.URL(), "AWS_ENDPOINT_URL_STS="+sts.URL, "AWS_REGION="+ssmresumetest.Region,
-		"AWS_PROFILE=role", "AWS_CONFIG_FILE="+config, "AWS_SHARED_CREDENTIALS_FILE="+os.DevNull)
-	cmd.Stdin = strings.NewReader("123456\n")
-	got, err := cmd.CombinedOutput()
-	if err != nil || !strings.HasPrefix(string(got), "Assume Role MFA token code: ana-0a1b [redacted]") {
-		t.Fatalf("%v\n%s", err, got)
+	return n
+}
+
+func TestFirst(t *testing.T) {
+	srv := newServer(t)
+	p := start(t, srv)
+	p.waitFor("open: ana-0a1b")
+	p.waitFor("a message of ")
+	if n := calls(srv); n != 0 {
+		t.Errorf("%d calls of ResumeSession for a session that was just started", n)
 	}
-	if code := <-codes; code != "123456" {
-		t.Errorf("STS was sent the code %q", code)
+	srv.SetNetwork(ssmresumetest.Refused)
+	p.waitFor("lost: ")
+	p.waitFor("waiting ") // since it was lost so soon
+	p.waitFor("connection refused")
+	srv.SetNetwork(ssmresumetest.Up)
+	p.waitFor("open: ana-0a1b")
+	p.waitFor("a message of ") // the agent's, which nobody acknowledges
+
+	token := srv.LastToken("ana-0a1b")
+	session := srv.Session("ana-0a1b")
+	session.Terminate("")
+	session.Cut()
+	p.waitFor("DoesNotExistException")
+	p.end(token)
+}
+
+// TestRefused: a channel that IAM refuses is left at once.
+func TestRefused(t *testing.T) {
+	for _, status := range []int{http.StatusUnauthorized, http.StatusForbidden} {
+		srv := newServer(t)
+		srv.SetRespond(func(r ssmresumetest.Request) *ssmresumetest.Response {
+			if strings.HasPrefix(r.Path, "/v1/data-channel/") {
+				return ssmresumetest.Raw(status, nil, "")
+			}
+			return nil
+		})
+		p := start(t, srv)
+		p.waitFor(fmt.Sprintf("the credentials need ssmmessages:OpenDataChannel: %d", status))
+		p.end()
+		if n := calls(srv); n != 0 {
+			t.Errorf("%d: %d calls of ResumeSession", status, n)
+		}
 	}
 }
 
-// TestREADME: the first program of the README is this one.
-func TestREADME(t *testing.T) {
-	readme, err := os.ReadFile("../../README.md")
+// TestSilentDeath: nothing but a ping notices it.
+func TestSilentDeath(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := datachanneltest.NewPipeServer()
+		defer srv.Close()
+		first, _ := srv.Start(datachanneltest.Options{})
+		conn, err := dial(t.Context(), ssmresume.NewFromConfig(srv.Config()), first, clientID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.AfterFunc(10*pingInterval, func() { srv.SetNetwork(ssmresumetest.Silent) })
+		start := time.Now()
+		err = serve(t.Context(), conn)
+		if took := time.Since(start); err == nil || took < 10*pingInterval || took > 12*pingInterval {
+			t.Errorf("after %v: %v", took, err)
+		}
+	})
+}
+
+// TestDialErrorHasNoQuery, which is not for logs.
+func TestDialErrorHasNoQuery(t *testing.T) {
+	srv := newServer(t)
+	first, _ := srv.Start(datachanneltest.Options{})
+	srv.SetNetwork(ssmresumetest.Refused)
+	_, err := dial(t.Context(), ssmresume.NewFromConfig(srv.Config()), first, clientID)
+	if err == nil || strings.Contains(err.Error(), "cell-number") {
+		t.Error(err)
+	}
+}
+
+// TestGorilla: the header is for every WebSocket package.
+func TestGorilla(t *testing.T) {
+	srv := newServer(t)
+	first, _ := srv.Start(datachanneltest.Options{})
+	header, err := ssmresume.NewFromConfig(srv.Config()).HandshakeHeader(t.Context(), first.StreamURL)
 	if err != nil {
 		t.Fatal(err)
 	}
-	program, err := os.ReadFile("main.go")
+	for _, header := range []http.Header{header, nil} {
+		conn, resp, err := websocket.DefaultDialer.DialContext(t.Context(), first.StreamURL.DialURL(), header)
+		if err == nil {
+			conn.Close()
+		} else if resp == nil {
+			t.Fatal(err)
+		}
+		if (resp.StatusCode == http.StatusSwitchingProtocols) != (header != nil) {
+			t.Errorf("with the header %v: %s", header, resp.Status)
+		}
+	}
+}
+
+// TestDocs: what the README and the package comment of ssmresume quote stands in
+// this program.
+func TestDocs(t *testing.T) {
+	code := read(t, "main.go")
+	_, dial, _ := strings.Cut(code, "// dial opens")
+	dial, _, _ = strings.Cut(dial, "\n}\n")
+	if !strings.Contains(read(t, "../../README.md"), "```go\n// dial opens"+dial+"\n}\n```\n") {
+		t.Errorf("README.md does not hold dial")
+	}
+
+	_, quote, _ := strings.Cut(read(t, "../../doc.go"), "from examples/first:\n//\n")
+	quote, _, _ = strings.Cut(quote, "\n//\n//")
+	rest, lines := code, 0
+	for line := range strings.Lines(quote + "\n") {
+		line = strings.TrimPrefix(line, "//")
+		if line == "\t...\n" {
+			continue
+		}
+		_, after, ok := strings.Cut(rest, line)
+		if !ok {
+			t.Fatalf("main.go does not hold, after the lines before it:\n%s", line)
+		}
+		rest, lines = after, lines+1
+	}
+	if lines < 5 {
+		t.Errorf("only %d lines quoted", lines)
+	}
+}
+
+func read(t *testing.T, name string) string {
+	t.Helper()
+	b, err := os.ReadFile(name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, code, _ := strings.Cut(string(program), "\n") // without the comment
-	if !strings.Contains(string(readme), "```go\n"+code+"```\n") {
-		t.Errorf("README.md does not hold this program:\n%s", code)
-	}
+	return string(b)
 }

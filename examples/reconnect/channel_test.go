@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -227,35 +226,5 @@ func TestSilentDeath(t *testing.T) {
 		if err == nil || err.Error() != "no answer to a ping within 100ms" {
 			t.Errorf("%s: %v", cut, err)
 		}
-	}
-}
-
-// TestDocQuotesChannel: what the package comment of ssmresume quotes of
-// channel.go stands there.
-func TestDocQuotesChannel(t *testing.T) {
-	doc, err := os.ReadFile("../../doc.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	code, err := os.ReadFile("channel.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, quote, _ := strings.Cut(string(doc), "from examples/reconnect/channel.go:\n//\n")
-	quote, _, _ = strings.Cut(quote, "//\n")
-	rest, lines := string(code), 0
-	for line := range strings.Lines(quote) {
-		line = strings.TrimPrefix(line, "//")
-		if line == "\t...\n" {
-			continue
-		}
-		_, after, ok := strings.Cut(rest, line)
-		if !ok {
-			t.Fatalf("channel.go does not hold, after the lines before it:\n%s", line)
-		}
-		rest, lines = after, lines+1
-	}
-	if lines < 5 {
-		t.Errorf("only %d lines quoted", lines)
 	}
 }
