@@ -1,43 +1,44 @@
-// Reconnect holds a session's data channel through an outage, and loses no
-// message. By default all is in this process, on loopback: an SSM endpoint, a
-// data channel server that stands in for Session Manager, and a network between
-// them and the client that can be cut:
+// Reconnect holds a session through outages, draws what happens, and counts
+// what was lost: nothing. By default all is in this process, on loopback:
+// Session Manager and an agent, by package datachanneltest, with the real
+// protocol between them and the client, which is package datachannel:
 //
 //	go run ./reconnect
 //	go run ./reconnect --kind refused --outage 30s
 //
-// The client sends numbered messages all the time. After two seconds the server
-// closes the channel, as Session Manager does about once an hour; after five the
-// network is cut. What --kind says happens to it:
+// In the session runs a shell that counts, four lines a second, while as
+// many numbered lines are typed into it. The service closes the channel, as it does
+// about once an hour; then the network is cut, once for each --kind, and what
+// is under way at that moment is lost with it:
 //
+//   - refused: connections are reset, new ones refused
 //   - unanswered: connections die in silence, and new ones get no answer until
 //     the network is back
-//   - refused: connections are reset, new ones refused
-//   - silent: connections die in silence, and new ones are made but no byte
-//     passes on them, so that one attempt must time out (10 s)
-//   - recycle: the server closes the channel once more, the network stays
+//   - silent: connections die in silence, and new ones are made, but no byte
+//     passes on them until the network is back
+//   - recycle: the network stays, and the service closes the channel once more
+//   - all: refused, unanswered and silent, one after the other
 //
-// The exit status is 0 only if every message and every echo arrived once.
+// The exit status is 0 only if every line arrived once, in order, at both ends;
+// 130 after an interrupt.
 //
 // # With a real session
 //
-// With --session-id, a session of Systems Manager is held, until it is gone or
-// the program is interrupted:
+// With --session-id, a session of Systems Manager is held until it ends or the
+// program is interrupted:
 //
 //	go run ./reconnect --session-id Mary-Major-07a16060613c408b5 --region us-east-2
 //
-// It takes the data channel over from whichever client has it. The program does
-// not speak the agent's protocol: it opens the channel, counts what comes out
-// of it, and brings it back whenever it is lost. The exit status is 0 after an
-// interrupt, and 1 if the session is gone. --region, --profile and
-// --endpoint-url are for the SSM endpoint.
-//
-// channel.go is the client of the data channel, to be copied.
+// It attaches to the session and takes it from whichever client has it. What the
+// session prints is counted and thrown away: start one for it alone. The exit
+// status is 0 after an interrupt, which leaves the session as it is, and 1 if the
+// session is gone. --region, --profile and --endpoint-url are for the SSM
+// endpoint.
 package main
 
 import (
+	"bufio"
 	"context"
-	"crypto/rand"
 	"errors"
 	"flag"
 	"fmt"
@@ -49,24 +50,31 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
-	smithyrand "github.com/aws/smithy-go/rand"
-	"github.com/coder/websocket"
 
 	"github.com/ssmresume/ssmresume"
+	"github.com/ssmresume/ssmresume/datachannel"
+	"github.com/ssmresume/ssmresume/datachannel/datachanneltest"
+	"github.com/ssmresume/ssmresume/ssmresumetest"
 )
 
+// kinds are the outages that --kind names, by the network's state. Up is one by
+// a close.
+var kinds = map[string][]ssmresumetest.Network{
+	"all":        {ssmresumetest.Refused, ssmresumetest.Unanswered, ssmresumetest.Silent},
+	"refused":    {ssmresumetest.Refused},
+	"unanswered": {ssmresumetest.Unanswered},
+	"silent":     {ssmresumetest.Silent},
+	"recycle":    {ssmresumetest.Up},
+}
+
 const (
-	localSession = "Mary-Major-07a16060613c408b5"
-	recycle      = "recycle"
+	pause      = 2 * time.Second // before and after an outage
+	backWithin = time.Minute     // of an outage's end, or the program gives up
 
-	localPing = time.Second      // short, for people who watch
-	realPing  = 30 * time.Second // spares the service and still beats what NATs forget
-
-	sendInterval = 50 * time.Millisecond
-	recycleAfter = 2 * time.Second
-	cutAfter     = 3 * time.Second // after that
-	goOnFor      = 2 * time.Second // with the session back
-	backWithin   = time.Minute     // of the outage's end, or the program gives up
+	// So long the service believes in a channel that has died in silence. What the
+	// agent sends meanwhile is lost, and repeated: ten lines a second. How long AWS
+	// takes is not known.
+	serviceNotices = 2 * time.Second
 )
 
 func main() {
@@ -86,18 +94,19 @@ type options struct {
 // run returns the exit status: 0, 1 if something was lost or the session did
 // not come back, 2 for a wrong command line, 130 after an interrupt.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	o, err := parse(args, stderr)
+	o, err := parse(args, stdout)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 		return 0
 	case err != nil:
-		fmt.Fprintln(stderr, "reconnect:", err)
+		fmt.Fprintf(stderr, "reconnect: %v; --help lists the flags\n", err)
 		return 2
-	}
-	if o.sessionID != "" {
+	case o.sessionID != "":
 		err = holdReal(ctx, o, stdout)
-	} else {
-		err = holdLocal(ctx, o, stdout)
+	default:
+		srv := datachanneltest.NewServer()
+		defer srv.Close()
+		err = holdLocal(ctx, srv, o, stdout)
 	}
 	switch {
 	case err == nil:
@@ -109,17 +118,21 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return 1
 }
 
-func parse(args []string, stderr io.Writer) (options, error) {
+func parse(args []string, help io.Writer) (options, error) {
 	var o options
 	f := flag.NewFlagSet("reconnect", flag.ContinueOnError)
-	f.SetOutput(stderr)
-	f.StringVar(&o.kind, "kind", unanswered, "what happens to the network: unanswered, refused, silent or recycle")
-	f.DurationVar(&o.outage, "outage", 5*time.Second, "for how long")
+	f.SetOutput(io.Discard) // run prints the error
+	f.StringVar(&o.kind, "kind", "all", "what happens to the network: refused, unanswered, silent, recycle or all")
+	f.DurationVar(&o.outage, "outage", 3*time.Second, "for how long")
 	f.StringVar(&o.sessionID, "session-id", "", "hold this session of Systems Manager, in place of a local one")
 	f.StringVar(&o.region, "region", "", "the session's Region, if not the configured one")
 	f.StringVar(&o.profile, "profile", "", "the profile to use of the AWS configuration files")
 	f.StringVar(&o.endpointURL, "endpoint-url", "", "the SSM endpoint, if not the Region's")
 	if err := f.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			f.SetOutput(help)
+			f.Usage()
+		}
 		return o, err
 	}
 	given := map[string]bool{}
@@ -135,189 +148,150 @@ func parse(args []string, stderr io.Writer) (options, error) {
 		return o, errors.New("--kind and --outage are for the local session: a real network cannot be cut from here")
 	case remote && o.sessionID == "":
 		return o, errors.New("--region, --profile and --endpoint-url need a --session-id")
-	case o.kind != unanswered && o.kind != refused && o.kind != silent && o.kind != recycle:
-		return o, fmt.Errorf("unknown --kind %q: it is unanswered, refused, silent or recycle", o.kind)
+	case kinds[o.kind] == nil:
+		return o, fmt.Errorf("unknown --kind %q: it is refused, unanswered, silent, recycle or all", o.kind)
 	case o.outage < 0:
 		return o, fmt.Errorf("--outage %v is negative", o.outage)
 	}
 	return o, nil
 }
 
-// hold keeps the channel of a session until the session is gone or ctx ends,
-// and calls use for each connection.
-func hold(ctx context.Context, client *ssmresume.Client, sessionID string, ping time.Duration, r *report, use func(context.Context, *websocket.Conn) error) error {
-	clientID, err := smithyrand.NewUUID(rand.Reader).GetUUID()
-	if err != nil {
-		return err
-	}
-	rc := ssmresume.NewReconnector(client, sessionID, func(o *ssmresume.ReconnectorOptions) { o.OnWait = r.waits })
-	for {
-		out, err := rc.Resume(ctx)
-		if err != nil {
-			return err
-		}
-		r.resumed()
-		conn, err := openChannel(ctx, client, out, clientID)
-		if err == nil {
-			r.opened()
-			err = useChannel(ctx, conn, ping, func(ctx context.Context) error { return use(ctx, conn) })
-		}
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		r.lost(err)
-	}
-}
-
+// holdReal holds a session of the service.
 func holdReal(ctx context.Context, o options, stdout io.Writer) error {
-	cfg, err := config.LoadDefaultConfig(ctx,
-		config.WithRegion(o.region), // if empty, the environment's or the profile's
-		config.WithSharedConfigProfile(o.profile))
+	load := func(ctx context.Context) (aws.Config, error) {
+		return config.LoadDefaultConfig(ctx,
+			config.WithRegion(o.region), // if empty, the environment's or the profile's
+			config.WithSharedConfigProfile(o.profile))
+	}
+	cfg, err := load(ctx)
 	if err != nil {
 		return err
 	}
-	if o.endpointURL != "" {
-		cfg.BaseEndpoint = aws.String(o.endpointURL)
-	}
-	r := &report{timeline: newTimeline(stdout, time.Minute)}
-	defer r.refreshes()()
-	r.line("resuming %s", o.sessionID)
-	err = hold(ctx, ssmresume.NewFromConfig(cfg), o.sessionID, realPing, r, func(ctx context.Context, conn *websocket.Conn) error {
-		for {
-			if _, _, err := conn.Read(ctx); err != nil {
-				return err
-			}
-			r.message()
-		}
+	cfg.Credentials = ssmresume.ReloadCredentials(func(ctx context.Context) (aws.CredentialsProvider, error) {
+		cfg, err := load(ctx)
+		return cfg.Credentials, err
 	})
-	if ctx.Err() != nil {
-		err = nil
+	if o.endpointURL != "" {
+		cfg.BaseEndpoint = &o.endpointURL
 	}
-	fmt.Fprintln(stdout)
-	r.printOutages(stdout)
+	r := newReport(stdout, time.Minute)
+	r.line("attaching to %s", o.sessionID)
+	s, err := datachannel.Attach(ctx, ssmresume.NewFromConfig(cfg), o.sessionID, func(o *datachannel.Options) { o.OnEvent = r.event })
+	if err == nil {
+		for buf := make([]byte, 32<<10); err == nil; _, err = s.Read(buf) {
+			r.output()
+		}
+		_, err = s.Wait()
+	}
+	r.stop()
+	r.printOutages()
+	if ctx.Err() != nil {
+		return nil
+	}
 	return err
 }
 
-func holdLocal(ctx context.Context, o options, stdout io.Writer) error {
-	s, err := startService(localSession)
+// holdLocal holds a session of srv through outages.
+func holdLocal(ctx context.Context, srv *datachanneltest.Server, o options, stdout io.Writer) error {
+	networks := kinds[o.kind]
+	total := 2*pause + time.Duration(len(networks))*(o.outage+pause+time.Second) // and a little more than that
+	ctx, leave := context.WithTimeout(ctx, total+backWithin)
+	defer leave()
+	r := newReport(stdout, total)
+
+	var typed, printed tally
+	first, agent := srv.Start(datachanneltest.Options{Program: shell(&typed, &printed)})
+	s, err := datachannel.Open(ctx, ssmresume.NewFromConfig(srv.Config()), first, func(o *datachannel.Options) {
+		o.OnEvent = func(e datachannel.Event) {
+			r.event(e)
+			if e.Kind == datachannel.Ended {
+				leave() // there is nothing to wait for any more
+			}
+		}
+		// Short, for people who watch.
+		o.PingInterval = time.Second
+		o.Reconnector = func(ro *ssmresume.ReconnectorOptions) { ro.MaxServiceWait = time.Second }
+	})
 	if err != nil {
+		r.stop()
 		return err
 	}
-	defer s.close()
-	fmt.Fprintln(stdout, "A session in one process on loopback: an SSM endpoint, a data channel that echoes, and a\nnetwork to them that will be cut.")
-	fmt.Fprintln(stdout)
-
-	cfg := s.ssm.Config()
-	cfg.BaseEndpoint = aws.String(s.url)
-	r := &report{timeline: newTimeline(stdout, recycleAfter+cutAfter+o.outage+goOnFor+3*time.Second)}
-	stopRefreshes := r.refreshes()
-
-	ctx, cancel := context.WithTimeout(ctx, recycleAfter+cutAfter+o.outage+goOnFor+backWithin)
-	defer cancel()
-	messages, echoes := newMailbox(), newTally()
-	var held error
-	var holding sync.WaitGroup
-	holding.Go(func() {
-		defer cancel() // there is nothing to play for any more
-		held = hold(ctx, ssmresume.NewFromConfig(cfg), localSession, localPing, r, func(ctx context.Context, conn *websocket.Conn) error {
-			return messages.run(ctx, conn, func(text string) {
-				echoes.add(text)
-				r.message()
-			})
-		})
+	var reading, typing sync.WaitGroup
+	reading.Go(func() {
+		for lines := bufio.NewScanner(s); lines.Scan(); {
+			printed.arrive(lines.Text())
+			r.output()
+		}
 	})
-	err = play(ctx, o, s, r, messages)
-	cancel()
-	holding.Wait()
-	stopRefreshes()
+	enough := make(chan struct{})
+	typing.Go(func() { typed.send(s, enough) })
 
-	fmt.Fprintln(stdout)
-	r.printOutages(stdout)
-	fmt.Fprintln(stdout)
-	ok := printMessages(stdout, messages, s.echoes, s.texts, echoes)
+	err = cut(ctx, srv, agent, ssmresumetest.Up, 0, r)
+	for _, network := range networks {
+		if err != nil {
+			break
+		}
+		err = cut(ctx, srv, agent, network, o.outage, r)
+	}
+	if err == nil {
+		err = sleep(ctx, pause)
+	}
+	close(enough)
+	typing.Wait()
+	if err == nil {
+		r.line("exit is typed")
+		fmt.Fprintln(s, "exit")
+	} else {
+		leave()
+	}
+	_, err = s.Wait()
+	reading.Wait() // until all output is read
+	r.stop()
+
+	r.printOutages()
+	ok := r.printLines(typed.now(int(s.Stats().Repeats)), printed.now(agent.Stats().Repeats))
 	switch {
 	case err != nil:
-		return fmt.Errorf("the session did not come back: %w", errors.Join(err, held))
+		return fmt.Errorf("the session did not come back: %w", err)
 	case !ok:
-		return errors.New("messages were lost or duplicated")
+		return errors.New("lines were lost, or came twice")
 	}
 	return nil
 }
 
-// play lets things happen to the network while messages are sent.
-func play(ctx context.Context, o options, s *service, r *report, messages *mailbox) error {
-	var sending sync.WaitGroup
-	enough := make(chan struct{})
-	sending.Go(func() {
-		for n := 1; ; n++ {
-			messages.send(text(n))
-			select {
-			case <-time.After(sendInterval):
-			case <-enough:
-				return
-			}
-		}
-	})
-	err := cut(ctx, o, s, r)
-	close(enough)
-	sending.Wait()
-	if err != nil {
+// cut takes the channel away after a pause, and returns when it is back.
+func cut(ctx context.Context, srv *datachanneltest.Server, agent *datachanneltest.Session, network ssmresumetest.Network, d time.Duration, r *report) error {
+	if err := sleep(ctx, pause); err != nil {
 		return err
 	}
-	for { // until all is acknowledged on both sides
-		sent, arrived, _ := messages.counts()
-		echoed, returned, _ := s.echoes.counts()
-		if arrived == sent && returned == echoed && echoed == sent {
-			r.line("all messages and echoes are acknowledged")
-			return nil
-		}
-		if err := sleep(ctx, 10*time.Millisecond); err != nil {
-			return err
-		}
-	}
-}
-
-func cut(ctx context.Context, o options, s *service, r *report) error {
-	bye := func() *outage {
+	var back <-chan struct{}
+	if network == ssmresumetest.Up {
 		r.line("the service closes the channel, as it does about once an hour")
-		o := r.begin("service closes")
-		r.end(o) // nothing is in the way of a new channel
-		s.recycle()
-		return o
-	}
-	if err := sleep(ctx, recycleAfter); err != nil {
-		return err
-	}
-	bye()
-	if err := sleep(ctx, cutAfter); err != nil {
-		return err
-	}
-	var last *outage
-	if o.kind == recycle {
-		last = bye()
+		back = r.begin("closed")
+		r.over()
+		agent.CloseChannel(1000, "Bye")
 	} else {
-		r.line("the network is cut: %s", o.kind)
-		last = r.begin(o.kind)
-		r.mark(func(c *cell) { c.cut = true })
-		if err := s.path.set(o.kind); err != nil {
+		r.line("the network is cut: %v", network)
+		back = r.begin(network.String())
+		srv.SetNetwork(network)
+		srv.ForgetConnections()
+		if err := sleep(ctx, min(d, serviceNotices)); err != nil {
 			return err
 		}
-		if err := sleep(ctx, o.outage); err != nil {
+		agent.Cut() // the service's end; the client hears nothing of it
+		if err := sleep(ctx, d-serviceNotices); err != nil {
 			return err
 		}
-		if err := s.path.set(""); err != nil {
-			return err
-		}
-		r.end(last)
-		r.mark(func(c *cell) { c.cut = false })
 		r.line("the network is back")
+		r.over()
+		srv.SetNetwork(ssmresumetest.Up)
 	}
 	select {
-	case <-last.done:
+	case <-back:
+		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	return sleep(ctx, goOnFor)
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

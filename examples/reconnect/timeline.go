@@ -8,22 +8,30 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"golang.org/x/term"
 )
 
 const (
-	timelineCells = 64
-	timelineWidth = 12 + timelineCells
+	margin   = 12 // columns left of the drawing, and of what lines tell
+	maxCells = 64
+	perLabel = 10 // cells from one time under the drawing to the next
 )
 
-// A timeline prints what happens as lines, each with its time. On a terminal it
-// draws under them how the network, the channel and the messages fare.
+// A timeline prints what happens as lines, each with its time. Under them it
+// draws how the network, the channel and the output fare: on a terminal all the
+// time, else at the end.
 type timeline struct {
 	w     io.Writer
-	drawn bool // on a terminal, which shows a drawing
+	width int
+	live  bool // on a terminal
 	color bool
+	shown int           // cells that have room
 	cell  time.Duration // that a character stands for
+	done  chan struct{}
+
+	drawing sync.WaitGroup
 
 	mu      sync.Mutex
 	start   time.Time
@@ -33,71 +41,88 @@ type timeline struct {
 
 // cell is what has happened in one character's time.
 type cell struct {
-	cut, open     bool // last for the following cells too
-	lost          bool
-	tried, back   bool
-	messageNumber int
+	cut, open   bool // last for the following cells too
+	lost        bool
+	tried, back bool
+	lines       int
 }
 
 // newTimeline returns one that starts now, and in which a drawing of the whole
-// of total has room. The drawing needs a terminal that is wide enough.
+// of total has room.
 func newTimeline(w io.Writer, total time.Duration) *timeline {
-	t := &timeline{
-		w:     w,
-		cell:  max(total/timelineCells, 100*time.Millisecond).Round(50 * time.Millisecond),
-		start: time.Now(),
-		cells: []cell{{}},
-	}
+	t := &timeline{w: w, width: 80, start: time.Now(), cells: []cell{{}}, done: make(chan struct{})}
 	// A Windows console may not know the escape sequences.
 	if f, ok := w.(*os.File); ok && runtime.GOOS != "windows" && os.Getenv("TERM") != "dumb" {
-		width, _, err := term.GetSize(int(f.Fd()))
-		t.drawn = err == nil && width >= timelineWidth
-		t.color = t.drawn && os.Getenv("NO_COLOR") == ""
+		if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > margin+perLabel {
+			t.width, t.live, t.color = width, true, os.Getenv("NO_COLOR") == ""
+		}
+	}
+	t.shown = min(t.width-1-margin, maxCells)
+	t.cell = cellLength(total, t.shown)
+	if t.live {
+		t.drawing.Go(func() {
+			for {
+				t.print("")
+				select {
+				case <-time.After(100 * time.Millisecond):
+				case <-t.done:
+					return
+				}
+			}
+		})
 	}
 	return t
 }
 
-// line prints a line above the drawing.
-func (t *timeline) line(format string, args ...any) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.print(fmt.Sprintf("%8.2f s  %s\n", time.Since(t.start).Seconds(), fmt.Sprintf(format, args...)))
-}
-
-// mark notes something in the drawing.
-func (t *timeline) mark(note func(*cell)) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	note(t.current())
-}
-
-// refreshes keeps the drawing up to date until stop is called.
-func (t *timeline) refreshes() (stop func()) {
-	var drawing sync.WaitGroup
-	done := make(chan struct{})
-	drawing.Go(func() {
-		for {
-			select {
-			case <-time.After(100 * time.Millisecond):
-				t.refresh()
-			case <-done:
-				return
+// cellLength returns a round time of which n are no shorter than total.
+func cellLength(total time.Duration, n int) time.Duration {
+	for d := 2 * tick; ; d *= 10 {
+		for _, d := range []time.Duration{d, 2 * d, 4 * d} {
+			if d*time.Duration(n) >= total {
+				return d
 			}
 		}
-	})
-	return func() {
-		close(done)
-		drawing.Wait()
 	}
 }
 
-func (t *timeline) refresh() {
+// stop draws for the last time.
+func (t *timeline) stop() {
+	close(t.done)
+	t.drawing.Wait()
 	t.mu.Lock()
-	defer t.mu.Unlock()
+	t.live = true
+	t.mu.Unlock()
 	t.print("")
 }
 
-// current returns the present cell. t.mu is held.
+// line prints a line above the drawing.
+func (t *timeline) line(format string, args ...any) {
+	at := fmt.Sprintf("%*.2f s  ", margin-4, time.Since(t.start).Seconds())
+	t.print(at + wrap(fmt.Sprintf(format, args...), t.width, margin) + "\n")
+}
+
+// wrap breaks text, which is to start in the column indent, at spaces.
+func wrap(text string, width, indent int) string {
+	var b strings.Builder
+	column := indent
+	for i, word := range strings.Fields(text) {
+		n := utf8.RuneCountInString(word)
+		switch {
+		case i == 0:
+		case column+1+n > width:
+			b.WriteString("\n" + strings.Repeat(" ", indent))
+			column = indent
+		default:
+			b.WriteByte(' ')
+			column++
+		}
+		b.WriteString(word)
+		column += n
+	}
+	return b.String()
+}
+
+// current returns the present cell. With mu held.
 func (t *timeline) current() *cell {
 	for n := int(time.Since(t.start) / t.cell); len(t.cells) <= n; {
 		last := t.cells[len(t.cells)-1]
@@ -109,20 +134,23 @@ func (t *timeline) current() *cell {
 // print puts lines in the place of the drawing, and the drawing under them, in
 // one write so that it does not flicker.
 func (t *timeline) print(lines string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	if t.onPaper > 0 {
 		lines = fmt.Sprintf("\x1b[%dA\x1b[J", t.onPaper) + lines
 	}
-	if t.drawn {
-		drawing := t.drawing()
+	if t.live {
+		drawing := t.draw()
 		t.onPaper = strings.Count(drawing, "\n")
 		lines += drawing
 	}
 	io.WriteString(t.w, lines)
 }
 
-func (t *timeline) drawing() string {
+// draw returns the drawing. With mu held.
+func (t *timeline) draw() string {
 	t.current()
-	first := max(0, len(t.cells)-timelineCells)
+	first := max(0, len(t.cells)-t.shown)
 	const (
 		plain = ""
 		red   = "\x1b[31m"
@@ -131,7 +159,7 @@ func (t *timeline) drawing() string {
 	)
 	row := func(name string, glyph func(cell) (char, color string)) string {
 		var b strings.Builder
-		fmt.Fprintf(&b, "  %-10s", name)
+		fmt.Fprintf(&b, "  %-*s", margin-2, name)
 		for _, c := range t.cells[first:] {
 			text, color := glyph(c)
 			if t.color && color != plain {
@@ -158,8 +186,9 @@ func (t *timeline) drawing() string {
 			}
 			return " ", plain
 		}),
-		row("messages", func(c cell) (string, string) {
-			return string([]rune(" ▁▂▃▄▅▆▇█")[min(c.messageNumber, 8)]), blue
+		row("output", func(c cell) (string, string) {
+			steady := int(t.cell / tick) // lines, of the shell that counts
+			return string([]rune(" ▁▂▃▄▅▆▇█")[min((4*c.lines+steady-1)/steady, 8)]), blue
 		}),
 		row("resume", func(c cell) (string, string) {
 			switch {
@@ -175,11 +204,14 @@ func (t *timeline) drawing() string {
 	return strings.Join(rows, "\n") + "\n"
 }
 
-// axis writes the time under every eighth cell.
+// axis writes the time under every so many cells.
 func (t *timeline) axis(first int) string {
-	b := []byte(strings.Repeat(" ", timelineWidth))
-	for n := (first + 7) / 8 * 8; n < first+timelineCells; n += 8 {
-		copy(b[12+n-first:], fmt.Sprintf("%g s", (time.Duration(n)*t.cell).Seconds()))
+	line := strings.Repeat(" ", margin)
+	for n := (first + perLabel - 1) / perLabel * perLabel; n < first+t.shown; n += perLabel {
+		label := fmt.Sprintf("%g s", (time.Duration(n) * t.cell).Seconds())
+		if column := margin + n - first; column+len(label) < t.width {
+			line = fmt.Sprintf("%-*s", column, line) + label
+		}
 	}
-	return strings.TrimRight(string(b), " ")
+	return line
 }
