@@ -266,6 +266,25 @@ func TestResetConnections(t *testing.T) {
 	})
 }
 
+// TestReadBeforeReset: what an end has sent arrives, although it then resets. A
+// client that exits while bytes for it are unread does so.
+func TestReadBeforeReset(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("its kernel forgets what was not read")
+	}
+	places(t, func(t *testing.T, p place) {
+		client, server := p.pair(t)
+		write(t, client, "last words")
+		if err := client.(interface{ SetLinger(int) error }).SetLinger(0); err != nil {
+			t.Fatal(err)
+		}
+		client.Close()
+		time.Sleep(10 * time.Millisecond) // until the reset is there, too
+		want(t, server, "the server", "last words")
+		want(t, server, "the server, then", "reset")
+	})
+}
+
 // TestBackPressure: a Write waits while 64 KiB are under way, until its deadline.
 func TestBackPressure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -93,10 +93,12 @@ func (e *end) Read(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for {
+		// A kernel hands out what came before a reset, and then the reset.
+		aborted := e.peer.closed && e.peer.abort && !w.quiet && len(e.underWay) > 0
 		switch {
 		case e.closed:
 			return 0, e.fail("read", net.ErrClosed)
-		case w.gone:
+		case w.gone && !aborted:
 			return 0, e.fail("read", os.NewSyscallError("read", errReset))
 		case e.read.passed():
 			return 0, e.fail("read", os.ErrDeadlineExceeded)
