@@ -285,6 +285,22 @@ func TestReadBeforeReset(t *testing.T) {
 	})
 }
 
+// TestPortIsKept: no client on this machine is given the port of a server, not even
+// while that refuses connects.
+func TestPortIsKept(t *testing.T) {
+	srv := ssmresumetest.NewServer()
+	defer srv.Close()
+	l, err := srv.Listen()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, addr := range []string{strings.TrimPrefix(srv.URL(), "http://"), l.Addr().String()} {
+		if _, port, _ := net.SplitHostPort(addr); len(port) != 5 || port >= "32768" {
+			t.Errorf("the server is at %s, which a client may be given", addr)
+		}
+	}
+}
+
 // TestBackPressure: a Write waits while 64 KiB are under way, until its deadline.
 func TestBackPressure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

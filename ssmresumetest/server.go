@@ -102,7 +102,7 @@ const (
 // NewServer starts a server with plain HTTP/1.1 on the loopback interface.
 func NewServer() *Server {
 	s := newServer()
-	s.http.Listener = s.link.listenOn(s.http.Listener.(*net.TCPListener))
+	s.http.Listener = s.link.listenOnLoopback()
 	s.http.Start()
 	return s
 }
@@ -111,7 +111,7 @@ func NewServer() *Server {
 // interface. The HTTP client of its Config trusts its certificate.
 func NewTLSServer() *Server {
 	s := newServer()
-	s.http.Listener = s.link.listenOn(s.http.Listener.(*net.TCPListener))
+	s.http.Listener = s.link.listenOnLoopback()
 	s.http.EnableHTTP2 = true
 	s.http.StartTLS()
 	s.client = s.http.Client()
@@ -124,7 +124,6 @@ func NewTLSServer() *Server {
 // not. Close it before the bubble ends.
 func NewPipeServer() *Server {
 	s := newServer()
-	s.http.Listener.Close()
 	s.http.Listener = s.link.listen()
 	s.http.Start()
 	s.client = &http.Client{Transport: &http.Transport{DialContext: s.link.dial}}
@@ -141,11 +140,11 @@ func (s *Server) Listen() (net.Listener, error) {
 	if s.pipes {
 		return s.link.listen(), nil
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := listenTCP()
 	if err != nil {
 		return nil, err
 	}
-	return s.link.listenOn(l.(*net.TCPListener)), nil
+	return s.link.listenOn(l), nil
 }
 
 // SetNetwork makes the network between clients and the server what n says, from
@@ -182,8 +181,10 @@ func newServer() *Server {
 		sessions:    map[string]*session{},
 		credentials: []aws.Credentials{{AccessKeyID: "AKIAIOSFODNN7EXAMPLE", SecretAccessKey: "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", Source: "ssmresumetest"}},
 	}
-	s.http = httptest.NewUnstartedServer(s)
-	s.http.Config.ErrorLog = log.New(io.Discard, "", 0) // net/http complains about the faults
+	s.http = &httptest.Server{Config: &http.Server{
+		Handler:  s,
+		ErrorLog: log.New(io.Discard, "", 0), // net/http complains about the faults
+	}}
 	return s
 }
 
@@ -199,7 +200,7 @@ func (s *Server) Close() {
 	s.link.close()
 }
 
-// URL returns the endpoint, such as "http://127.0.0.1:49152".
+// URL returns the endpoint, such as "http://127.0.0.1:20480".
 func (s *Server) URL() string { return s.http.URL }
 
 // Config returns a configuration for AWS clients with the server's endpoint,

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"sync"
 	"time"
@@ -21,6 +22,28 @@ type socket struct {
 	accepting sync.WaitGroup
 	blocked   bool     // the kernel drops SYNs
 	filler    net.Conn // in the queue of connections to accept
+}
+
+// listenTCP listens at a port that no kernel gives to a client: those of Linux begin
+// at 32768, others' above. While connects are refused nobody holds the port, and a
+// busy machine would soon give it away.
+func listenTCP() (l *net.TCPListener, err error) {
+	const first, n = 10_000, 20_000
+	for range 100 {
+		l, err = net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: first + rand.N(n)})
+		if err == nil {
+			break
+		}
+	}
+	return l, err
+}
+
+func (l *link) listenOnLoopback() *socket {
+	tcp, err := listenTCP()
+	if err != nil {
+		panic("ssmresumetest: " + err.Error())
+	}
+	return l.listenOn(tcp)
 }
 
 // listenOn takes tcp over.
