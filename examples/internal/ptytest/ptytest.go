@@ -28,6 +28,7 @@ type Terminal struct {
 	pty, tty *os.File
 	cmd      *exec.Cmd
 	before   *term.State
+	reading  sync.WaitGroup
 
 	mu     sync.Mutex
 	output bytes.Buffer
@@ -51,8 +52,7 @@ func Start(tb testing.TB, cmd *exec.Cmd) *Terminal {
 	if err := cmd.Start(); err != nil {
 		tb.Fatal(err)
 	}
-	var reading sync.WaitGroup
-	reading.Go(func() {
+	t.reading.Go(func() {
 		buf := make([]byte, 32<<10)
 		for {
 			n, err := p.Read(buf)
@@ -68,9 +68,10 @@ func Start(tb testing.TB, cmd *exec.Cmd) *Terminal {
 		cmd.Process.Kill()
 		tty.Close()
 		p.Close()
-		reading.Wait()
+		t.reading.Wait()
 		if tb.Failed() {
-			tb.Logf("the terminal got:\n%q", t.Text())
+			text := t.Text()
+			tb.Logf("the terminal got:\n%q", text[max(0, len(text)-10_000):])
 		}
 	})
 	return t
@@ -139,8 +140,9 @@ func (t *Terminal) Signal(sig syscall.Signal) {
 	}
 }
 
-// End waits until the program has ended, and returns its exit status. It fails
-// the test if the terminal's mode is not what it was.
+// End waits until the program has ended and all that it wrote has come, and
+// returns its exit status. It fails the test if the terminal's mode is not what it
+// was.
 func (t *Terminal) End() int {
 	t.tb.Helper()
 	ended := make(chan struct{})
@@ -156,5 +158,7 @@ func (t *Terminal) End() int {
 	if t.Raw() {
 		t.tb.Error("the terminal's mode is not what it was")
 	}
+	t.tty.Close() // the last one: the reader comes to an end
+	t.reading.Wait()
 	return t.cmd.ProcessState.ExitCode()
 }
