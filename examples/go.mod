@@ -14,8 +14,8 @@ require (
 	github.com/google/go-cmp v0.7.0
 	github.com/gorilla/websocket v1.5.3
 	github.com/jmespath-community/go-jmespath v1.1.1
-	github.com/ssmresume/ssmresume v0.0.0
-	github.com/ssmresume/ssmresume/datachannel v0.0.0
+	github.com/ssmresume/ssmresume v0.1.0
+	github.com/ssmresume/ssmresume/datachannel v0.1.0
 	go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp v0.69.0
 	go.opentelemetry.io/otel/sdk v1.44.0
 	golang.org/x/sys v0.47.0
@@ -44,9 +44,4 @@ require (
 	go.opentelemetry.io/otel/metric v1.44.0 // indirect
 	go.opentelemetry.io/otel/trace v1.44.0 // indirect
 	golang.org/x/exp v0.0.0-20230314191032-db074128a8ec // indirect
-)
-
-replace (
-	github.com/ssmresume/ssmresume => ../
-	github.com/ssmresume/ssmresume/datachannel => ../datachannel
 )
