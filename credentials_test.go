@@ -600,12 +600,38 @@ func TestRefusedKeysSpareTheService(t *testing.T) {
 		}))
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 		defer cancel()
-		if _, err := ssmresume.NewReconnector(client, sessionID).Resume(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		waits := 0
+		rc := ssmresume.NewReconnector(client, sessionID, func(o *ssmresume.ReconnectorOptions) {
+			o.OnWait = func(ssmresume.Wait) { waits++ }
+		})
+		if _, err := rc.Resume(ctx); !errors.Is(err, context.DeadlineExceeded) {
 			t.Error(err)
 		}
-		if n := len(srv.Requests()); n < 10 || n > 15 {
-			t.Errorf("%d requests in 10 minutes", n)
+		if n := len(srv.Requests()); n < 10 || n > 15 || n != waits {
+			t.Errorf("%d requests and %d waits in 10 minutes", n, waits)
 		}
+	})
+}
+
+// TestPeerOfTheLastRequest: that the service has refused the old keys says nothing
+// of the request with the new ones.
+func TestPeerOfTheLastRequest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv, client := withKeys(t, &cache{current: oldKeys, next: newKeys})
+		srv.SetRespond(func(ssmresumetest.Request) *ssmresumetest.Response {
+			if len(srv.Requests()) == 2 {
+				return ssmresumetest.Reset()
+			}
+			return nil
+		})
+		var waits []ssmresume.Wait
+		rc := ssmresume.NewReconnector(client, sessionID, func(o *ssmresume.ReconnectorOptions) {
+			o.OnWait = func(w ssmresume.Wait) { waits = append(waits, w) }
+		})
+		if _, err := rc.Resume(t.Context()); err != nil || len(waits) != 1 {
+			t.Fatal(err, waits)
+		}
+		between(t, fmt.Sprint("the wait for ", waits[0].Err), waits[0].Delay, 0, 50*time.Millisecond)
 	})
 }
 
