@@ -361,10 +361,14 @@ func (b *bucket) take(now time.Time) (ok bool, retryAfter time.Duration) {
 // ServeHTTP answers one request. It is exported by http.Handler only; use URL.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer func() {
-		if p := recover(); p != nil && p != http.ErrAbortHandler {
-			log.Printf("ssmresumetest: a request from %s is not answered: %v\n%s", r.RemoteAddr, p, debug.Stack())
-			panic(http.ErrAbortHandler)
+		p := recover()
+		if p == nil {
+			return
 		}
+		if p != http.ErrAbortHandler {
+			log.Printf("ssmresumetest: a request from %s is not answered: %v\n%s", r.RemoteAddr, p, debug.Stack())
+		}
+		panic(http.ErrAbortHandler)
 	}()
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxRequestBody))
 	if err != nil {
