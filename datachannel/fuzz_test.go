@@ -44,7 +44,6 @@ func FuzzHostilePeer(f *testing.F) {
 		if !session {
 			l.receiver, l.autoAck = &Conn{link: l, pending: map[int64]*output{}}, false
 		}
-		l.up = true
 		for n := range int64(3) {
 			l.window.add(n, probe(n, wire.Data))
 		}
@@ -58,7 +57,7 @@ func FuzzHostilePeer(f *testing.F) {
 			if l.inbox.bytes > maxBuffered {
 				t.Fatalf("%d bytes are kept out of order", l.inbox.bytes)
 			}
-			// The user reads, else handle waits for it.
+			// The user reads. (While l is not up, handle does not wait for that.)
 			l.unread, s.output = 0, nil
 			select {
 			case m := <-s.handshake:
@@ -70,6 +69,7 @@ func FuzzHostilePeer(f *testing.F) {
 			default:
 			}
 		}
+		l.reacks = l.recent
 		for range 100 {
 			message, _ := l.next(nil)
 			if message == nil {
