@@ -39,6 +39,10 @@ const (
 	// next one. The agent repeats one message each 100 ms, so each that is missing
 	// would hold up the repair of what is really lost by so much.
 	recentAcks = 512
+
+	// Acknowledgements that wait for the socket to take them. Those that are too
+	// many are not sent, and the agent will ask again.
+	maxAcks = 1 << 16
 )
 
 // A receiver does with messages what its kind of user wants. Its methods are
@@ -501,7 +505,7 @@ func (l *link) appendAck(buf []byte, from *[]ack) []byte {
 // acknowledge has a message acknowledged. With mu held.
 func (l *link) acknowledge(id [16]byte, number int64) {
 	a := ack{id, number}
-	if l.up {
+	if l.up && len(l.acks) < maxAcks {
 		l.acks = append(l.acks, a)
 	}
 	if len(l.recent) >= 2*recentAcks {

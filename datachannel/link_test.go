@@ -66,3 +66,16 @@ func TestStateIsRestoredBeyondMaxBuffered(t *testing.T) {
 		t.Errorf("read %d bytes, %v; want 11", n, err)
 	}
 }
+
+// A gateway that repeats for ever and takes nothing does not fill the memory
+// with acknowledgements.
+func TestAcknowledgementsAreBounded(t *testing.T) {
+	s := newTestSession(t)
+	frame := outputFrame(0, "x")
+	for range 200_000 {
+		s.link.handle(frame)
+	}
+	if n := len(s.link.acks); n > maxAcks {
+		t.Errorf("%d acknowledgements wait to be sent", n)
+	}
+}
