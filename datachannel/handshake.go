@@ -27,14 +27,21 @@ func (s *Session) shakeHands(ctx context.Context) error {
 	quiet := time.NewTimer(quietStart)
 	defer quiet.Stop()
 	var request wire.Message
-	select {
-	case request = <-s.handshake:
-	case <-s.started:
-		return nil
-	case <-quiet.C:
-		return nil
-	case <-s.link.ended:
-		return s.handshakeError()
+	for request.Type == "" {
+		select {
+		case request = <-s.handshake:
+		case <-s.started:
+			return nil
+		case <-quiet.C:
+			// Only while there is a channel is it the agent that is silent.
+			wait := quietStart - s.link.upFor()
+			if wait <= 0 {
+				return nil
+			}
+			quiet.Reset(wait)
+		case <-s.link.ended:
+			return s.handshakeError()
+		}
 	}
 	if request.PayloadType != wire.HandshakeRequest {
 		return fmt.Errorf("the agent began the handshake with a message of type %d", request.PayloadType)

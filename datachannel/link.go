@@ -78,12 +78,13 @@ type link struct {
 
 	window *window
 	inbox  inbox
-	acks   []ack // to be sent first
-	reacks []ack // to be sent when there is nothing else
-	recent []ack // the last that were sent
-	unread int   // cost of what was delivered and not read
-	up     bool  // there is a channel
-	paused bool  // the WebSocket is not read for lack of room
+	acks   []ack     // to be sent first
+	reacks []ack     // to be sent when there is nothing else
+	recent []ack     // the last that were sent
+	unread int       // cost of what was delivered and not read
+	up     bool      // there is a channel
+	since  time.Time // that it is there
+	paused bool      // the WebSocket is not read for lack of room
 	heard  time.Time
 	err    error // why the link has ended
 	stats  Stats
@@ -338,6 +339,7 @@ func (l *link) carry(ctx context.Context, ws *websocket.Conn) error {
 	l.reacks = append(l.reacks[:0], l.recent...)
 	l.up = true
 	l.heard = time.Now()
+	l.since = l.heard
 	l.mu.Unlock()
 
 	lost := make(chan error, 2)
@@ -707,6 +709,16 @@ func (l *link) flush(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// upFor returns how long there has been a channel; zero if there is none.
+func (l *link) upFor() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.up {
+		return 0
+	}
+	return time.Since(l.since)
 }
 
 // quiet reports that the agent has all, and could answer.

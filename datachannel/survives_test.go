@@ -521,3 +521,27 @@ func away(n ssmresumetest.Network, d time.Duration) func(*datachanneltest.Server
 		srv.SetNetwork(ssmresumetest.Up)
 	}
 }
+
+// An outage during the handshake is not the silence of a command that waits for
+// input.
+func TestOutageDuringTheHandshake(t *testing.T) {
+	inBubble(t, func(t *testing.T, srv *datachanneltest.Server) {
+		first, agent := srv.Start(datachanneltest.Options{Dial: echoPort, AgentVersion: "2.3.900.0"})
+		s, err := datachannel.Open(t.Context(), ssmresume.NewFromConfig(srv.Config()), first, func(o *datachannel.Options) {
+			o.OnEvent = func(e datachannel.Event) {
+				if e.Kind == datachannel.Opened {
+					srv.SetNetwork(ssmresumetest.Refused)
+					agent.Cut()
+					time.AfterFunc(12*time.Second, func() { srv.SetNetwork(ssmresumetest.Up) })
+				}
+			}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		if s.Type() != datachannel.Port {
+			t.Errorf("the session is a %s", s.Type())
+		}
+	})
+}
