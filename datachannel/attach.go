@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -91,20 +90,37 @@ func (s *Session) find(ctx context.Context) error {
 	if err := s.checkShell(ctx, expected); err != nil {
 		return err
 	}
-	l.mu.Lock()
-	wait := time.Until(answered.Add(oldestRepeat + 2*l.window.rtt.smoothed))
-	l.mu.Unlock()
-	select {
-	case <-time.After(wait):
-	case <-l.ended:
-		return l.over()
-	case <-ctx.Done():
-		return ctx.Err()
+	for {
+		l.mu.Lock()
+		wait := l.adoptIn(answered)
+		if wait <= 0 {
+			l.adopt()
+		}
+		l.mu.Unlock()
+		if wait <= 0 {
+			return nil
+		}
+		select {
+		case <-time.After(wait):
+		case <-l.ended:
+			return l.over()
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.adopt()
-	return nil
+}
+
+// adoptIn returns how long to wait for what the agent repeats, from the given
+// time on or, if that is later, from when there is a channel. With mu held.
+func (l *link) adoptIn(from time.Time) time.Duration {
+	patience := oldestRepeat + 2*l.window.rtt.smoothed
+	if !l.up {
+		return patience
+	}
+	if l.since.After(from) {
+		from = l.since
+	}
+	return time.Until(from.Add(patience))
 }
 
 // findInput finds the number that the agent awaits. It sends probes with all
@@ -233,15 +249,37 @@ func (l *link) restartAt(number int64, reacks bool) {
 // adopt begins with the lowest of the messages that have come; with the next one
 // that comes if there is none. With mu held.
 func (l *link) adopt() {
-	l.inbox.adopting = false
-	early := slices.Sorted(maps.Keys(l.inbox.early))
-	if len(early) == 0 {
-		l.inbox.unknown = true
+	b := &l.inbox
+	b.adopting = false
+	if !b.seen {
+		b.unknown, l.adopted = true, time.Now()
 		return
 	}
-	l.inbox.next = early[0] - 1
-	for e, ok := l.inbox.advance(); ok; e, ok = l.inbox.advance() {
+	b.seen = false
+	b.next = b.lowest - 1
+	for e, ok := b.advance(); ok; e, ok = b.advance() {
 		l.stats.Received++
 		l.receiver.deliver(e.Message, e.frame)
 	}
+}
+
+// adoptLater waits again for what the agent repeats, since what came before the
+// first output may have been lost with a channel. With mu held.
+func (l *link) adoptLater() {
+	l.inbox.adopting, l.inbox.unknown = true, false
+	begun := time.Now()
+	var again func()
+	again = func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if !l.inbox.adopting {
+			return
+		}
+		if wait := l.adoptIn(begun); wait > 0 {
+			time.AfterFunc(wait, again)
+			return
+		}
+		l.adopt()
+	}
+	time.AfterFunc(l.adoptIn(begun), again)
 }

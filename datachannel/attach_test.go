@@ -299,3 +299,67 @@ func TestDetachBeforeAnyOutput(t *testing.T) {
 		}
 	})
 }
+
+// What the agent has sent while the channel was lost, and repeats on the next
+// one, comes before what is new, although Attach has seen no output before.
+func TestAttachLosesNoFirstOutput(t *testing.T) {
+	for _, name := range []string{"during it", "after it"} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, srv *datachanneltest.Server) {
+				lines := make(chan string)
+				client, agent := left(t, srv, datachanneltest.Options{Program: func(_ context.Context, term *datachanneltest.Terminal) int {
+					io.WriteString(term.Stdout, "$ ")
+					for line := range lines {
+						io.WriteString(term.Stdout, line)
+					}
+					return 0
+				}}, 0)
+				defer close(lines)
+				next := agent.Stats().NextOutput
+				lost := false // the first time that the first output comes
+				agent.SetFilter(func(m datachanneltest.Message) datachanneltest.Action {
+					if m.Type == "output_stream_data" && m.Number == next && !lost {
+						lost = true
+						return datachanneltest.Drop
+					}
+					return datachanneltest.Deliver
+				})
+				attached := make(chan *datachannel.Session)
+				go func() {
+					s, err := datachannel.Attach(t.Context(), client, agent.ID(), quick)
+					if err != nil {
+						t.Error(err)
+					}
+					attached <- s
+				}()
+				var s *datachannel.Session
+				if name == "after it" {
+					s = <-attached
+					lines <- "1"
+					time.Sleep(10 * time.Millisecond)
+					agent.Cut()
+					time.Sleep(50 * time.Millisecond)
+					lines <- "2."
+				} else {
+					time.Sleep(1400 * time.Millisecond)
+					lines <- "1"
+					time.Sleep(10 * time.Millisecond)
+					lines <- "2."
+					time.Sleep(10 * time.Millisecond)
+					srv.SetNetwork(ssmresumetest.Refused)
+					agent.Cut()
+					time.Sleep(3 * time.Second)
+					srv.SetNetwork(ssmresumetest.Up)
+					s = <-attached
+				}
+				if s == nil {
+					return
+				}
+				defer s.Close()
+				if got := readUntil(t, s, "."); got != "12." {
+					t.Errorf("got %q", got)
+				}
+			})
+		})
+	}
+}

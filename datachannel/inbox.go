@@ -12,8 +12,10 @@ type inbox struct {
 	early map[int64]early // those that came before their turn
 	bytes int             // of them
 
-	adopting bool // next is not known yet: everything is early
-	unknown  bool // next is the number of whatever comes first
+	adopting bool  // next is not known yet: everything is early
+	seen     bool  // while adopting: something has come
+	lowest   int64 // of what has come, be it kept or refused
+	unknown  bool  // next is the number of whatever comes first
 }
 
 type early struct {
@@ -39,6 +41,9 @@ func cost(m wire.Message) int { return len(m.Payload) + 2*wire.Overhead }
 func (b *inbox) put(m wire.Message, frame []byte, room int) arrival {
 	if b.unknown {
 		b.next, b.unknown = m.Number, false
+	}
+	if b.adopting && (!b.seen || m.Number < b.lowest) {
+		b.lowest, b.seen = m.Number, true
 	}
 	switch _, known := b.early[m.Number]; {
 	case m.Number < b.next && !b.adopting:

@@ -76,18 +76,19 @@ type link struct {
 	writable sync.Cond // the window has become smaller, or the link has ended
 	room     sync.Cond // unread has become smaller, or the channel is gone
 
-	window *window
-	inbox  inbox
-	acks   []ack     // to be sent first
-	reacks []ack     // to be sent when there is nothing else
-	recent []ack     // the last that were sent
-	unread int       // cost of what was delivered and not read
-	up     bool      // there is a channel
-	since  time.Time // that it is there
-	paused bool      // the WebSocket is not read for lack of room
-	heard  time.Time
-	err    error // why the link has ended
-	stats  Stats
+	window  *window
+	inbox   inbox
+	adopted time.Time // when the number of the first output was left open
+	acks    []ack     // to be sent first
+	reacks  []ack     // to be sent when there is nothing else
+	recent  []ack     // the last that were sent
+	unread  int       // cost of what was delivered and not read
+	up      bool      // there is a channel
+	since   time.Time // that it is there
+	paused  bool      // the WebSocket is not read for lack of room
+	heard   time.Time
+	err     error // why the link has ended
+	stats   Stats
 }
 
 type ack struct {
@@ -165,6 +166,9 @@ func (l *link) end(err error) {
 		return
 	}
 	l.err = err
+	if l.inbox.adopting {
+		l.adopt() // nothing comes any more
+	}
 	l.readable.Broadcast()
 	l.writable.Broadcast()
 	l.room.Broadcast()
@@ -613,6 +617,9 @@ func (l *link) handleStart(frame []byte) {
 }
 
 func (l *link) handleOutput(m wire.Message, frame []byte) {
+	if l.inbox.unknown && l.since.After(l.adopted) {
+		l.adoptLater()
+	}
 	switch l.inbox.put(m, frame, l.options.MaxBuffered-l.unread) {
 	case repeated:
 		l.stats.Duplicates++

@@ -79,3 +79,23 @@ func TestAcknowledgementsAreBounded(t *testing.T) {
 		t.Errorf("%d acknowledgements wait to be sent", n)
 	}
 }
+
+// The session begins with the lowest number that was seen, even if there was no
+// room for it.
+func TestAdoptsWhatItHadNoRoomFor(t *testing.T) {
+	s := newTestSession(t, func(o *Options) { o.MaxBuffered = 1 })
+	l := s.link
+	l.up, l.inbox.adopting = false, true
+	l.handle(outputFrame(5, "5"))
+	l.handle(outputFrame(6, "6"))
+	l.mu.Lock()
+	l.adopt()
+	l.mu.Unlock()
+	for _, n := range []int64{6, 5, 6} { // 6 comes first, and is not yet due
+		l.handle(outputFrame(n, string(rune('0'+n))))
+	}
+	p := make([]byte, 3)
+	if n, _ := s.Read(p); string(p[:n]) != "56" {
+		t.Errorf("read %q", p[:n])
+	}
+}
