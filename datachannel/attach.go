@@ -14,6 +14,7 @@ import (
 const (
 	firstProbes = 64   // messages in the first round
 	maxProbes   = 8192 // messages in a round
+	maxFinds    = 2
 
 	// A message that was sent again so often, while others were acknowledged, is
 	// one that the agent does not acknowledge.
@@ -82,13 +83,24 @@ func Attach(ctx context.Context, client *ssmresume.Client, sessionID string, opt
 // find finds the numbers of both directions.
 func (s *Session) find(ctx context.Context) error {
 	l := s.link
-	expected, err := s.findInput(ctx)
-	if err != nil {
-		return err
-	}
-	answered := time.Now()
-	if err := s.checkShell(ctx, expected); err != nil {
-		return err
+	var answered time.Time
+	for attempt := 1; ; attempt++ {
+		expected, err := s.findInput(ctx)
+		if err != nil {
+			return err
+		}
+		answered = time.Now()
+		if err = s.checkShell(ctx, expected); err == nil {
+			break
+		}
+		if err != errNoShell || attempt == maxFinds {
+			return err
+		}
+		// Or it is not the awaited number: another client was quicker with it, or
+		// the acknowledgements of a higher one were lost.
+		l.mu.Lock()
+		l.restartAt(0, false)
+		l.mu.Unlock()
 	}
 	for {
 		l.mu.Lock()

@@ -363,3 +363,32 @@ func TestAttachLosesNoFirstOutput(t *testing.T) {
 		})
 	}
 }
+
+// A number above the awaited one whose acknowledgements are all lost looks like
+// the awaited one. That is no reason to say that there is no shell.
+func TestAttachIsNotMisledByLostAcknowledgements(t *testing.T) {
+	inBubble(t, func(t *testing.T, srv *datachanneltest.Server) {
+		client, agent := left(t, srv, datachanneltest.Options{Program: sh}, 20)
+		agent.SetRoundTrip(600 * time.Millisecond)
+		lost := 0
+		agent.SetFilter(func(m datachanneltest.Message) datachanneltest.Action {
+			if m.From == datachanneltest.Agent && m.Type == "acknowledge" && m.Number == 40 && lost < 4 {
+				lost++
+				return datachanneltest.Drop
+			}
+			return datachanneltest.Deliver
+		})
+		s, err := datachannel.Attach(t.Context(), client, agent.ID())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		io.WriteString(s, "b\n")
+		if got, want := readUntil(t, s, ">\n$ "), "<"+strings.Repeat("a", 20)+"b >\n$ "; got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+		for i := range 50 { // through the numbers of the probes
+			typed(t, s, fmt.Sprint("line ", i))
+		}
+	})
+}
