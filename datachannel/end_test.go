@@ -318,3 +318,30 @@ func TestStalledAgentIsTold(t *testing.T) {
 		}
 	})
 }
+
+// A second stall on the same channel is told, too.
+func TestStalledIsToldAgain(t *testing.T) {
+	inBubble(t, func(t *testing.T, srv *datachanneltest.Server) {
+		stalls := 0
+		s, agent := mustOpen(t, srv, datachanneltest.Options{Program: sh}, func(o *datachannel.Options) {
+			o.OnEvent = func(e datachannel.Event) {
+				if e.Kind == datachannel.Stalled {
+					stalls++
+				}
+			}
+		})
+		readUntil(t, s, "$ ")
+		for range 2 {
+			agent.DisconnectAgent()
+			io.WriteString(s, "a\n")
+			time.Sleep(2 * time.Minute)
+			agent.ReconnectAgent()
+			readUntil(t, s, "<a >\n$ ")
+			time.Sleep(time.Minute)
+		}
+		s.Close()
+		if stalls != 2 {
+			t.Errorf("told %d times", stalls)
+		}
+	})
+}

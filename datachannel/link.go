@@ -416,9 +416,9 @@ func (l *link) watch(ctx context.Context, ws *websocket.Conn, lost <-chan error)
 				pinged = time.Time{} // answered
 			}
 			if late >= stalledAfter && !stalled {
-				stalled = true
 				l.tell(Event{Kind: Stalled, Err: errStalled})
 			}
+			stalled = late >= stalledAfter
 			if late >= doubtAfter && silence >= doubtAfter && pinged.IsZero() {
 				ping(min(doubtAfter, l.options.PingInterval))
 			}
