@@ -62,7 +62,10 @@ type Options struct {
 	State *State
 
 	// OnEvent is told what becomes of the channel, in order, one event at a time.
-	// The session does not go on until it returns. Nil is fine.
+	// The session does not go on until it returns, so it must not wait for the
+	// session: in it Close, Detach and Wait would never return, and Read, Write
+	// and Flush might not. To end the session, end its ctx or call Close on
+	// another goroutine. Nil is fine.
 	OnEvent func(Event)
 
 	// Reconnector edits the options with which the session is resumed. First and
