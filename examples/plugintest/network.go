@@ -63,28 +63,29 @@ func (s *stage) count(every time.Duration) (*process, *counter, func()) {
 // slow is a pace at which the channel is quiet between two lines.
 const slow = 100 * time.Millisecond
 
-// quiet waits until nothing is on its way. What AWS's plugin makes of a fault is a
-// matter of luck else: an output whose acknowledgement could not be written is
+// quietly causes a fault while nothing is on its way. What AWS's plugin makes of one
+// is a matter of luck else: an output whose acknowledgement could not be written is
 // printed again, and one whose acknowledgement was lost is as in lostAckLostOutput.
-func (c *counter) quiet(p *process) {
-	p.shows(counterLine(c.lines.Load()))
-	p.sleep(slow / 2)
+func (c *counter) quietly(p *process, fault func()) {
+	c.printing.Lock()
+	defer c.printing.Unlock()
+	p.shows(counterLine(c.lines.Load() - 1))
+	p.until(patience, func() bool { return p.session.Stats().Unacknowledged == 0 }, "the output is not acknowledged")
+	fault()
 }
 
 func closeEachSecond(s *stage) {
 	p, c, check := s.count(slow)
 	for range 5 {
 		s.sleep(time.Second)
-		c.quiet(p)
-		p.session.CloseChannel(1000, "Bye")
+		c.quietly(p, func() { p.session.CloseChannel(1000, "Bye") })
 	}
 	check()
 }
 
 func cut(s *stage) {
 	p, c, check := s.count(slow)
-	c.quiet(p)
-	p.session.Cut()
+	c.quietly(p, p.session.Cut)
 	check()
 }
 
@@ -100,8 +101,9 @@ func cutBusy(s *stage) {
 func outage(d time.Duration) func(*stage) {
 	return func(s *stage) {
 		p, c, check := s.count(slow)
-		c.quiet(p)
-		s.outage(d)
+		c.quietly(p, func() { s.srv.SetNetwork(ssmresumetest.Refused) })
+		s.sleep(d)
+		s.srv.SetNetwork(ssmresumetest.Up)
 		check()
 	}
 }
@@ -109,8 +111,7 @@ func outage(d time.Duration) func(*stage) {
 // forgotten has few lines: the agent repeats no more than 10 lost ones a second.
 func forgotten(s *stage) {
 	p, c, check := s.count(time.Second)
-	c.quiet(p)
-	s.srv.ForgetConnections()
+	c.quietly(p, s.srv.ForgetConnections)
 	p.showsWithin(90*time.Second, counterLine(c.lines.Load()+5))
 	check()
 }
@@ -185,10 +186,9 @@ func keyInOutage(s *stage) {
 
 func newKeys(s *stage) {
 	p, c, check := s.count(slow)
-	c.quiet(p)
 	s.newKeys()
 	s.writeCredentials()
-	p.session.Cut()
+	c.quietly(p, p.session.Cut)
 	check()
 }
 

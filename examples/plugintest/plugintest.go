@@ -28,15 +28,17 @@ import (
 )
 
 const (
-	atOnce = 12               // scenarios; most of their time is spent waiting
-	limit  = 20 * time.Second // of a scenario
+	atOnce    = 12               // scenarios; most of their time is spent waiting
+	atOnceCLI = 4                // which takes a second of the processor to start
+	limit     = 30 * time.Second // of a scenario
+	cliStart  = time.Minute      // for the AWS CLI, on a busy machine
 )
 
 // A Scenario is one thing that a user of the plugin relies on.
 type Scenario struct {
 	Name  string        // such as "outage-3s"
 	Holds string        // what must be so
-	Limit time.Duration // after which it is not; zero means 20 s
+	Limit time.Duration // after which it is not; zero means 30 s
 	Long  bool          // left out of short runs
 
 	cli bool // also with the AWS CLI, which takes a second to start
@@ -54,7 +56,7 @@ func (sc Scenario) play(ctx context.Context, plugin, aws string) error {
 		d = limit
 	}
 	if aws != "" {
-		d += limit
+		d += cliStart
 	}
 	ctx, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
@@ -78,7 +80,7 @@ func (sc Scenario) play(ctx context.Context, plugin, aws string) error {
 // minute and leaves out those that are long. Where there are no terminals of
 // Unix it skips.
 func Test(t *testing.T, plugin string, cannot map[string]string) {
-	test(t, cannot, Scenarios(), func(sc Scenario) error { return sc.Run(t.Context(), plugin) })
+	test(t, atOnce, cannot, Scenarios(), func(sc Scenario) error { return sc.Run(t.Context(), plugin) })
 }
 
 // TestCLI is Test with `aws ssm start-session`, for some of the scenarios. It skips
@@ -89,10 +91,10 @@ func TestCLI(t *testing.T, plugin string, cannot map[string]string) {
 		t.Skip("the AWS CLI is not installed")
 	}
 	scenarios := slices.DeleteFunc(Scenarios(), func(sc Scenario) bool { return !sc.cli })
-	test(t, cannot, scenarios, func(sc Scenario) error { return sc.play(t.Context(), plugin, aws) })
+	test(t, atOnceCLI, cannot, scenarios, func(sc Scenario) error { return sc.play(t.Context(), plugin, aws) })
 }
 
-func test(t *testing.T, cannot map[string]string, scenarios []Scenario, run func(Scenario) error) {
+func test(t *testing.T, n int, cannot map[string]string, scenarios []Scenario, run func(Scenario) error) {
 	if runtime.GOOS == "windows" {
 		t.Skip("the scenarios need the terminals and signals of Unix")
 	}
@@ -104,7 +106,7 @@ func test(t *testing.T, cannot map[string]string, scenarios []Scenario, run func
 	if testing.Short() {
 		scenarios = slices.DeleteFunc(scenarios, func(sc Scenario) bool { return sc.Long })
 	}
-	start := ahead(run)
+	start := ahead(n, run)
 	results := map[string]func() error{}
 	if !strings.Contains(flag.Lookup("test.run").Value.String(), "/") { // else few are wanted
 		for _, sc := range scenarios {
@@ -131,10 +133,10 @@ func test(t *testing.T, cannot map[string]string, scenarios []Scenario, run func
 	}
 }
 
-// ahead returns a function that starts a scenario and returns one that waits for
-// the result.
-func ahead(run func(Scenario) error) func(Scenario) func() error {
-	slots := make(chan struct{}, atOnce)
+// ahead returns a function that starts a scenario, up to n at a time, and returns
+// one that waits for the result.
+func ahead(n int, run func(Scenario) error) func(Scenario) func() error {
+	slots := make(chan struct{}, n)
 	return func(sc Scenario) func() error {
 		result := make(chan error, 1)
 		go func() {
@@ -148,7 +150,7 @@ func ahead(run func(Scenario) error) func(Scenario) func() error {
 
 // Results runs scenarios, several at a time, and returns an error or nil for each.
 func Results(ctx context.Context, plugin string, scenarios []Scenario) []error {
-	start := ahead(func(sc Scenario) error { return sc.Run(ctx, plugin) })
+	start := ahead(atOnce, func(sc Scenario) error { return sc.Run(ctx, plugin) })
 	var waits []func() error
 	for _, sc := range scenarios {
 		waits = append(waits, start(sc))

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/ssmresume/ssmresume/datachannel/datachanneltest"
+	"github.com/ssmresume/ssmresume/ssmresumetest"
 )
 
 const (
@@ -46,8 +47,7 @@ func (s *stage) dial(address string) net.Conn {
 	var d net.Dialer
 	conn, err := d.DialContext(s.ctx, "tcp", address)
 	s.need(err)
-	deadline, _ := s.ctx.Deadline()
-	conn.SetDeadline(deadline)
+	conn.SetDeadline(time.Now().Add(back))
 	return conn
 }
 
@@ -176,7 +176,9 @@ func uploadOutage(s *stage) {
 	result := make(chan error, 1)
 	go func() { result <- upload(conn, numbered(n)) }()
 	s.until(patience, func() bool { return p.session.Stats().NextInput > 100 }, "the upload does not begin")
-	s.outage(time.Second)
+	s.srv.SetNetwork(ssmresumetest.Refused)
+	s.sleep(time.Second)
+	s.srv.SetNetwork(ssmresumetest.Up)
 	s.need(<-result)
 	p.interrupt()
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -94,9 +95,10 @@ func digest(text string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(
 
 // A counter prints numbered lines until it is told to end.
 type counter struct {
-	every time.Duration
-	end   chan struct{}
-	lines atomic.Int64
+	every    time.Duration
+	end      chan struct{}
+	printing sync.Mutex
+	lines    atomic.Int64
 }
 
 func newCounter(every time.Duration) *counter {
@@ -109,8 +111,10 @@ func (c *counter) program(ctx context.Context, t *datachanneltest.Terminal) int 
 	tick := time.NewTicker(c.every)
 	defer tick.Stop()
 	for {
+		c.printing.Lock()
 		io.WriteString(t.Stdout, counterLine(c.lines.Load()))
 		c.lines.Add(1)
+		c.printing.Unlock()
 		select {
 		case <-tick.C:
 		case <-c.end:

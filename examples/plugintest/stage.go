@@ -85,13 +85,6 @@ func (s *stage) until(d time.Duration, holds func() bool, format string, args ..
 	}
 }
 
-// outage takes the network away for a while.
-func (s *stage) outage(d time.Duration) {
-	s.srv.SetNetwork(ssmresumetest.Refused)
-	s.sleep(d)
-	s.srv.SetNetwork(ssmresumetest.Up)
-}
-
 // A process is the plugin, running.
 type process struct {
 	*stage
@@ -172,7 +165,7 @@ func (s *stage) startCLI(h how, o datachanneltest.Options) *process {
 	cmd := exec.Command(s.aws, args...)
 	cmd.Env = append(s.environment(), "PATH="+filepath.Dir(s.plugin)+string(filepath.ListSeparator)+os.Getenv("PATH"))
 	p := s.startCommand(h, cmd, nil)
-	s.until(back, func() bool { return s.srv.Session(o.SessionID) != nil }, "the CLI did not start a session")
+	s.until(cliStart, func() bool { return s.srv.Session(o.SessionID) != nil }, "the CLI did not start a session")
 	p.session = s.srv.Session(o.SessionID)
 	return p
 }
