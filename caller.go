@@ -26,7 +26,7 @@ const (
 // shared is what all calls of a client share.
 type shared struct {
 	signer   signer
-	clock    clock
+	clocks   sync.Map // of endpoint URLs, a *clock each
 	warnHTTP sync.Once
 }
 
@@ -38,6 +38,7 @@ type caller struct {
 
 	endpoint   *url.URL
 	url        string // the same
+	clock      *clock // the endpoint's
 	custom     bool   // the endpoint is Options.BaseEndpoint
 	region     string
 	streamHost string // in place of a StreamURL's own; empty: none
@@ -72,6 +73,8 @@ func newCaller(o Options, configErr error, with *shared) *caller {
 		o.UseFIPS == aws.FIPSEndpointStateEnabled, o.UseDualStack == aws.DualStackEndpointStateEnabled)
 	if c.err == nil {
 		c.url = c.endpoint.String()
+		known, _ := with.clocks.LoadOrStore(c.url, new(clock))
+		c.clock = known.(*clock)
 	}
 	switch {
 	case configErr != nil && (configErr != errResolver || !c.custom):
@@ -134,28 +137,32 @@ func (c *caller) attempt(ctx context.Context, client aws.HTTPClient, p payload) 
 	if err != nil {
 		return nil, err
 	}
-	offset := c.clockOffset()
-	out, err := c.send(ctx, client, p, creds, offset)
-	if err == nil {
-		return out, nil
-	}
-	if isClockError(err) && (c.clockOffset()-offset).Abs() > maxClockSkew {
-		c.log(ctx, p, slog.LevelWarn, "ssmresume: the local clock is off, signing with the service's time", slog.Duration("offset", c.clockOffset()))
-		out, err = c.send(ctx, client, p, creds, c.clockOffset())
-	}
+	out, err := c.send(ctx, client, p, creds)
 	if rejected := (*CredentialsError)(nil); errors.As(err, &rejected) {
 		if creds, err = c.keys.renew(ctx, creds, err); err != nil {
 			return nil, err
 		}
-		if out, err = c.send(ctx, client, p, creds, c.clockOffset()); errors.As(err, &rejected) {
+		if out, err = c.send(ctx, client, p, creds); errors.As(err, &rejected) {
 			c.keys.failed(err)
 		}
 	}
 	return out, err
 }
 
-// send makes one signed HTTP request and decodes the answer.
-func (c *caller) send(ctx context.Context, client aws.HTTPClient, p payload, creds aws.Credentials, offset time.Duration) (*ResumeSessionOutput, error) {
+// send makes one signed request, and at once a second one where the first was
+// refused for the time it was signed with.
+func (c *caller) send(ctx context.Context, client aws.HTTPClient, p payload, creds aws.Credentials) (*ResumeSessionOutput, error) {
+	out, said, err := c.exchange(ctx, client, p, creds, c.clockOffset())
+	if c.clock.learn(said, err) {
+		c.log(ctx, p, slog.LevelWarn, "ssmresume: the local clock is off, signing with the service's time", slog.Duration("offset", said.corrected()))
+		out, said, err = c.exchange(ctx, client, p, creds, said.corrected())
+		c.clock.learn(said, err)
+	}
+	return out, err
+}
+
+// exchange makes one signed HTTP request and decodes the answer.
+func (c *caller) exchange(ctx context.Context, client aws.HTTPClient, p payload, creds aws.Credentials, offset time.Duration) (_ *ResumeSessionOutput, said reading, _ error) {
 	attemptCtx := ctx
 	if c.timeout > 0 {
 		var cancel context.CancelFunc
@@ -174,37 +181,40 @@ func (c *caller) send(ctx context.Context, client aws.HTTPClient, p payload, cre
 
 	req, err := p.newRequest(attemptCtx, c.url, c.userAgent)
 	if err != nil {
-		return nil, err
+		return nil, said, err
 	}
+	said = reading{offset: offset, sent: time.Now()}
 	if !c.keys.anonymous {
-		if err := c.signer.signCall(ctx, req, p.sha256, creds, c.region, time.Now().Add(offset)); err != nil {
-			return nil, err
+		if err := c.signer.signCall(ctx, req, p.sha256, creds, c.region, said.sent.Add(offset)); err != nil {
+			return nil, said, err
 		}
 	}
 	p.attach(req)
 
 	resp, err := client.Do(req)
 	if err != nil {
-		return nil, sendError(err)
+		return nil, said, sendError(err)
 	}
 	defer resp.Body.Close()
-	c.clock.learn(resp.Header, c.trusted())
+	if c.skew && c.trusted() {
+		said.received, said.date = time.Now(), answerDate(resp.Header)
+	}
 	body, err := readBody(resp)
 	if err != nil {
-		return nil, sendError(&answeredError{header: resp.Header, err: err})
+		return nil, said, sendError(&answeredError{header: resp.Header, err: err})
 	}
 	out, err := decodeResponse(resp, body, creds.SessionToken)
 	if refused := (*CredentialsError)(nil); errors.As(err, &refused) {
 		refused.Source = creds.Source
 	}
 	if err != nil {
-		return nil, err
+		return nil, said, err
 	}
 	out.StreamURL = c.place(out.StreamURL)
 	if out.StreamURL.Host == "" && !out.StreamURL.IsZero() {
 		c.log(ctx, p, slog.LevelWarn, "ssmresume: the answer's StreamUrl is not one this package can parse; only DialURL is set")
 	}
-	return out, nil
+	return out, said, nil
 }
 
 // place puts Options.StreamHost into u.
