@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http/httptrace"
 	"net/url"
 	"runtime"
 	"strings"
@@ -21,6 +22,7 @@ const (
 	version = "0.1.0" // of this package, sent in the User-Agent header
 
 	defaultAttemptTimeout = 10 * time.Second
+	maxLookup             = time.Minute
 )
 
 // shared is what all calls of a client share.
@@ -47,6 +49,8 @@ type caller struct {
 	pooled     aws.HTTPClient // the same, refusing redirects
 	retryer    aws.RetryerV2
 	timeout    time.Duration // of an attempt; below 0: none
+	lookup     time.Duration // of the look-up of a name, beside timeout; 0: it is a part of that
+	fresh      bool          // a connection is not used for a second request
 	keys       keys
 	skew       bool // the clock's offset counts
 	logger     *slog.Logger
@@ -88,6 +92,50 @@ func newCaller(o Options, configErr error, with *shared) *caller {
 		c.err = errors.New("invalid StreamHost: want a host, or host:port, without a scheme")
 	}
 	return c
+}
+
+// afresh returns a caller like c for the attempts on connections of their own
+// that follow one that failed. Where that one took all its time, it may have spent
+// it on the look-up of a name, which starts over: the next one has twice the time
+// for that.
+func (c *caller) afresh(err error) *caller {
+	f := *c
+	f.fresh, f.lookup = true, 0
+	if errors.As(err, new(*timeoutError)) {
+		f.lookup = min(2*max(c.lookup, c.timeout), max(maxLookup, c.timeout))
+	}
+	return &f
+}
+
+// timeoutError is that of an attempt that took all its time.
+type timeoutError struct {
+	limit time.Duration
+	err   error
+}
+
+func (e *timeoutError) Error() string {
+	return fmt.Sprintf("no complete answer within %v (Options.AttemptTimeout): %v", e.limit, e.err)
+}
+func (e *timeoutError) Unwrap() error { return e.err }
+
+// within returns the ctx of an attempt.
+func (c *caller) within(ctx context.Context) (context.Context, context.CancelFunc) {
+	switch {
+	case c.timeout < 0:
+		return ctx, func() {}
+	case c.lookup == 0:
+		return context.WithTimeout(ctx, c.timeout)
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	timer := time.AfterFunc(c.timeout, func() { cancel(context.DeadlineExceeded) })
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		DNSStart: func(httptrace.DNSStartInfo) { timer.Reset(c.lookup) },
+		DNSDone:  func(httptrace.DNSDoneInfo) { timer.Reset(c.timeout) },
+	})
+	return ctx, func() {
+		timer.Stop()
+		cancel(nil)
+	}
 }
 
 // bounded returns a caller like c with which nothing hangs.
@@ -163,18 +211,14 @@ func (c *caller) send(ctx context.Context, client aws.HTTPClient, p payload, cre
 
 // exchange makes one signed HTTP request and decodes the answer.
 func (c *caller) exchange(ctx context.Context, client aws.HTTPClient, p payload, creds aws.Credentials, offset time.Duration) (_ *ResumeSessionOutput, said reading, _ error) {
-	attemptCtx := ctx
-	if c.timeout > 0 {
-		var cancel context.CancelFunc
-		attemptCtx, cancel = context.WithTimeout(ctx, c.timeout)
-		defer cancel()
-	}
+	attemptCtx, cancel := c.within(ctx)
+	defer cancel()
 	sendError := func(err error) error {
 		switch {
 		case ctx.Err() != nil:
 			return &smithy.CanceledError{Err: ctx.Err()}
 		case attemptCtx.Err() != nil:
-			err = fmt.Errorf("no complete answer within %v (Options.AttemptTimeout): %w", c.timeout, err)
+			err = &timeoutError{c.timeout, err}
 		}
 		return &smithyhttp.RequestSendError{Err: escapedError{err}}
 	}
@@ -190,6 +234,7 @@ func (c *caller) exchange(ctx context.Context, client aws.HTTPClient, p payload,
 		}
 	}
 	p.attach(req)
+	req.Close = c.fresh // where the transport is no copy that closes its connections
 
 	resp, err := client.Do(req)
 	if err != nil {

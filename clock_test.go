@@ -14,7 +14,7 @@ import (
 )
 
 // between is an HTTPClient that does something before and after each request.
-func between(c aws.HTTPClient, before func(), after func(*http.Response)) aws.HTTPClient {
+func around(c aws.HTTPClient, before func(), after func(*http.Response)) aws.HTTPClient {
 	return roundTrip(func(req *http.Request) (*http.Response, error) {
 		before()
 		resp, err := c.Do(req)
@@ -56,7 +56,7 @@ func TestSuspended(t *testing.T) {
 				if want == 1 {
 					before, after = func() {}, func(*http.Response) { suspend() }
 				}
-				cfg.HTTPClient = between(cfg.HTTPClient, before, after)
+				cfg.HTTPClient = around(cfg.HTTPClient, before, after)
 				client := ssmresume.NewFromConfig(cfg, func(o *ssmresume.Options) { o.AttemptTimeout = -1 })
 				if _, err := client.ResumeSession(t.Context(), input); err != nil || len(srv.Requests()) != want {
 					t.Errorf("%v, %d requests, want %d", err, len(srv.Requests()), want)
@@ -78,7 +78,7 @@ func TestDatesOfAProxy(t *testing.T) {
 			defer srv.Close()
 			cfg := srv.Config()
 			var n atomic.Int64
-			cfg.HTTPClient = between(cfg.HTTPClient, func() {}, func(resp *http.Response) {
+			cfg.HTTPClient = around(cfg.HTTPClient, func() {}, func(resp *http.Response) {
 				if n.Add(1)%2 == 0 {
 					resp.Header.Set("Date", time.Now().Add(time.Hour).UTC().Format(http.TimeFormat))
 				}

@@ -182,6 +182,7 @@ func (r *Reconnector) resume(ctx context.Context) (*ResumeSessionOutput, error) 
 	r.outage.begin(start)
 	delay := r.pace.begin()
 	var last error // of the attempts
+	caller := r.caller.afresh(nil)
 	for attempt := 0; ; {
 		if attempt > 0 || delay > 0 {
 			r.tell(ctx, p, Wait{Attempt: attempt, Err: r.pace.why, Delay: delay, Elapsed: time.Since(start)})
@@ -195,7 +196,7 @@ func (r *Reconnector) resume(ctx context.Context) (*ResumeSessionOutput, error) 
 		attempt++
 		attemptStart := time.Now()
 		peer := &peer{client: freshClient(r.caller.http)}
-		out, err := r.caller.attempt(ctx, peer, p)
+		out, err := caller.attempt(ctx, peer, p)
 		switch {
 		case err == nil:
 			r.caller.keys.accepted()
@@ -210,6 +211,7 @@ func (r *Reconnector) resume(ctx context.Context) (*ResumeSessionOutput, error) 
 			return nil, gaveUp(ctx.Err(), attempt, last)
 		}
 		last = err
+		caller = caller.afresh(err)
 		v := verdictOn(err, peer, r.caller.namedRegion())
 		switch v.do {
 		case stop:

@@ -95,6 +95,7 @@ func (c *caller) resume(ctx context.Context, in *ResumeSessionInput) (*ResumeSes
 		}
 		if sendErr := (*smithyhttp.RequestSendError)(nil); errors.As(err, &sendErr) {
 			client = freshClient(c.http) // the pool may hold more connections that are dead
+			c = c.afresh(err)
 		}
 	}
 }

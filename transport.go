@@ -6,15 +6,18 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 )
 
-// dialTimeout bounds a TCP connect of a fresh connection. Less would cut off
+// dialTimeout bounds the connect of a fresh connection, from the first of the
+// host's addresses to the last, and not the look-up before it. Less would cut off
 // the second address of a host: net.Dialer splits the time between them, 2 s
 // at least for each. Nor would it help much: Linux sends a SYN again each second
 // for as long. Before 6.5 it does not; 2 s would gain 0.3 s there (median, see
@@ -73,11 +76,7 @@ func freshClient(c aws.HTTPClient) aws.HTTPClient {
 		dial = (&net.Dialer{}).DialContext
 	}
 	if dial != nil {
-		tr.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
-			ctx, cancel := context.WithTimeout(ctx, dialTimeout)
-			defer cancel()
-			return dial(ctx, network, addr)
-		}
+		tr.DialContext = boundConnect(dial)
 	}
 	onConnect := tr.OnProxyConnectResponse
 	tr.OnProxyConnectResponse = func(ctx context.Context, proxy *url.URL, req *http.Request, resp *http.Response) error {
@@ -127,6 +126,99 @@ func (c *Client) HandshakeClient() *http.Client {
 type roundTripper struct{ client aws.HTTPClient }
 
 func (r roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { return r.client.Do(req) }
+
+type dialFunc = func(ctx context.Context, network, addr string) (net.Conn, error)
+
+// boundConnect returns a dial that gives a connect up after dialTimeout. What the
+// look-up of the name takes does not count, nor what else a dialer of the caller's
+// own does: net.Dialer tells when it connects.
+func boundConnect(dial dialFunc) dialFunc {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		c := &connectContext{Context: ctx, done: make(chan struct{})}
+		c.ready()
+		defer context.AfterFunc(ctx, func() { c.finish(ctx.Err()) })()
+		defer c.finish(context.Canceled)
+		return dial(httptrace.WithClientTrace(c, &httptrace.ClientTrace{
+			DNSDone:      func(httptrace.DNSDoneInfo) { c.ready() },
+			ConnectStart: func(_, _ string) { c.connecting() },
+			ConnectDone: func(_, _ string, err error) {
+				if err == nil {
+					c.connected()
+				}
+			},
+		}), network, addr)
+	}
+}
+
+// A connectContext ends dialTimeout after a connect has begun.
+type connectContext struct {
+	context.Context
+	done chan struct{}
+
+	mu    sync.Mutex
+	err   error
+	end   time.Time   // of a connect, if it begins as soon as it can; zero: it is made
+	timer *time.Timer // until then; nil: none has begun
+}
+
+func (c *connectContext) ready() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.timer == nil {
+		c.end = time.Now().Add(dialTimeout)
+	}
+}
+
+func (c *connectContext) connecting() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.timer == nil { // else it is a host's next address
+		c.end = time.Now().Add(dialTimeout)
+		c.timer = time.AfterFunc(dialTimeout, func() { c.finish(context.DeadlineExceeded) })
+	}
+}
+
+func (c *connectContext) connected() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.timer != nil {
+		c.timer.Stop()
+		c.timer, c.end = nil, time.Time{}
+	}
+}
+
+func (c *connectContext) finish(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.timer != nil {
+		c.timer.Stop()
+	}
+	if c.err == nil {
+		c.err = err
+		close(c.done)
+	}
+}
+
+// Deadline is asked by net.Dialer before it looks a name up, where it must not be
+// later than Dialer.Timeout, and between that and the connect, when it splits the
+// time that is left between the host's addresses.
+func (c *connectContext) Deadline() (time.Time, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	outer, ok := c.Context.Deadline()
+	if c.end.IsZero() || ok && outer.Before(c.end) {
+		return outer, ok
+	}
+	return c.end, true
+}
+
+func (c *connectContext) Done() <-chan struct{} { return c.done }
+
+func (c *connectContext) Err() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.err
+}
 
 // dialEach is a RoundTripper over a transport with keep-alives off.
 type dialEach struct{ tr *http.Transport }

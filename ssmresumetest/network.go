@@ -3,6 +3,7 @@ package ssmresumetest
 import (
 	"context"
 	"net"
+	"net/http/httptrace"
 	"os"
 	"strconv"
 	"sync"
@@ -219,9 +220,17 @@ func (l *link) at(addr string) *listener {
 	return l.listeners[0]
 }
 
-// dial connects to a listener in memory.
-func (l *link) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+// dial connects to a listener in memory, and tells a trace so, as net.Dialer does.
+func (l *link) dial(ctx context.Context, network, addr string) (_ net.Conn, err error) {
 	to := l.at(addr)
+	if trace := httptrace.ContextClientTrace(ctx); trace != nil {
+		if trace.ConnectStart != nil {
+			trace.ConnectStart(network, to.addr.String())
+		}
+		if trace.ConnectDone != nil {
+			defer func() { trace.ConnectDone(network, to.addr.String(), err) }()
+		}
+	}
 	fail := func(err error) (net.Conn, error) {
 		return nil, &net.OpError{Op: "dial", Net: network, Addr: to.addr, Err: err}
 	}
