@@ -29,6 +29,7 @@ const (
 type shared struct {
 	signer   signer
 	clocks   sync.Map // of endpoint URLs, a *clock each
+	pool     pool
 	warnHTTP sync.Once
 }
 
@@ -46,7 +47,7 @@ type caller struct {
 	streamHost string // in place of a StreamURL's own; empty: none
 	userAgent  string
 	http       aws.HTTPClient // as given; see pooled and freshClient
-	pooled     aws.HTTPClient // the same, refusing redirects
+	pooled     aws.HTTPClient // the same, with connections for many requests
 	retryer    aws.RetryerV2
 	timeout    time.Duration // of an attempt; below 0: none
 	lookup     time.Duration // of the look-up of a name, beside timeout; 0: it is a part of that
@@ -66,7 +67,7 @@ func newCaller(o Options, configErr error, with *shared) *caller {
 		streamHost: o.StreamHost,
 		userAgent:  userAgent(o.AppID),
 		http:       o.HTTPClient,
-		pooled:     noRedirects(o.HTTPClient),
+		pooled:     with.pool.client(o.HTTPClient),
 		retryer:    asRetryerV2(o.Retryer),
 		timeout:    cmp.Or(o.AttemptTimeout, defaultAttemptTimeout),
 		keys:       newKeys(o.Credentials),

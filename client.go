@@ -33,7 +33,7 @@ func newClient(o Options, configErr error, optFns []func(*Options)) *Client {
 	if o.HTTPClient == nil {
 		o.HTTPClient = awshttp.NewBuildableClient()
 	}
-	return &Client{o, configErr, newCaller(o, configErr, &shared{signer: newSigner()})}
+	return &Client{o, configErr, newCaller(o, configErr, &shared{signer: newSigner(), pool: newPool(o.HTTPClient)})}
 }
 
 // Options configure a [Client]. The zero value of every field but Region and
@@ -60,8 +60,15 @@ type Options struct {
 	// of the transport of a BuildableClient or of an *http.Client on an
 	// *http.Transport. An HTTPClient, or an http.RoundTripper in an *http.Client,
 	// of any other type is used as it is, such as what BuildableClient.Freeze
-	// returns: set DisableKeepAlives on the transport inside it, or it may reuse a
-	// connection that is dead.
+	// returns, with requests that say Close: set DisableKeepAlives on the transport
+	// inside it, or one attempt may be spent on a connection that is dead. Set its
+	// TLSHandshakeTimeout too, or each handshake that gets no answer leaves a
+	// connection open.
+	//
+	// A BuildableClient is used through a copy too, which keeps up to 1,024 idle
+	// connections where it says nothing else. Where an attempt or ctx ran out of
+	// time, the client's idle connections are closed before the next call: one of
+	// them may be dead, and with HTTP/2 would stay in use.
 	HTTPClient aws.HTTPClient
 
 	// BaseEndpoint is a custom endpoint, such as "http://127.0.0.1:4566". Its

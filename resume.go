@@ -56,6 +56,9 @@ func (c *caller) resume(ctx context.Context, in *ResumeSessionInput) (*ResumeSes
 		return nil, err
 	}
 	client := c.pooled
+	if c.pool.isSuspect(c.pooled) {
+		client, c = freshClient(c.http), c.afresh(nil)
+	}
 	releaseRetry := func(error) error { return nil }
 	for attempt := 1; ; attempt++ {
 		if ctx.Err() != nil {
@@ -71,6 +74,9 @@ func (c *caller) resume(ctx context.Context, in *ResumeSessionInput) (*ResumeSes
 		_, _ = releaseRetry(err), releaseAttempt(err)
 		if err == nil {
 			return out, nil
+		}
+		if !c.fresh && (errors.As(err, new(*timeoutError)) || errors.Is(ctx.Err(), context.DeadlineExceeded)) {
+			c.pool.suspect(c.timeout)
 		}
 
 		if !c.retryer.IsErrorRetryable(err) {
@@ -93,9 +99,8 @@ func (c *caller) resume(ctx context.Context, in *ResumeSessionInput) (*ResumeSes
 		if ctxErr := smithytime.SleepWithContext(ctx, delay); ctxErr != nil {
 			return nil, &aws.RequestCanceledError{Err: fmt.Errorf("%w; last attempt: %w", ctxErr, err)}
 		}
-		if sendErr := (*smithyhttp.RequestSendError)(nil); errors.As(err, &sendErr) {
-			client = freshClient(c.http) // the pool may hold more connections that are dead
-			c = c.afresh(err)
+		if errors.As(err, new(*smithyhttp.RequestSendError)) {
+			client, c = freshClient(c.http), c.afresh(err) // the pool may hold more connections that are dead
 		}
 	}
 }
