@@ -67,7 +67,6 @@ func newCaller(o Options, configErr error, with *shared) *caller {
 		streamHost: o.StreamHost,
 		userAgent:  userAgent(o.AppID),
 		http:       o.HTTPClient,
-		pooled:     with.pool.client(o.HTTPClient),
 		retryer:    asRetryerV2(o.Retryer),
 		timeout:    cmp.Or(o.AttemptTimeout, defaultAttemptTimeout),
 		keys:       newKeys(o.Credentials),
@@ -91,6 +90,9 @@ func newCaller(o Options, configErr error, with *shared) *caller {
 		c.err = errors.New("HTTPClient and Retryer cannot be set to nil for one call: the client's own are already in the options")
 	case o.StreamHost != "" && !validHost(&url.URL{Host: o.StreamHost}):
 		c.err = errors.New("invalid StreamHost: want a host, or host:port, without a scheme")
+	}
+	if c.err == nil {
+		c.pooled = with.pool.client(o.HTTPClient)
 	}
 	return c
 }
@@ -184,9 +186,12 @@ func userAgent(appID string) string {
 func (c *caller) attempt(ctx context.Context, client aws.HTTPClient, p payload) (*ResumeSessionOutput, error) {
 	creds, err := c.keys.retrieve(ctx)
 	if err != nil {
-		return nil, err
+		return nil, scrubError(err, "")
 	}
 	out, err := c.send(ctx, client, p, creds)
+	if err == nil {
+		return out, nil
+	}
 	if rejected := (*CredentialsError)(nil); errors.As(err, &rejected) {
 		if creds, err = c.keys.renew(ctx, creds, err); err != nil {
 			return nil, err
@@ -214,6 +219,7 @@ func (c *caller) send(ctx context.Context, client aws.HTTPClient, p payload, cre
 func (c *caller) exchange(ctx context.Context, client aws.HTTPClient, p payload, creds aws.Credentials, offset time.Duration) (_ *ResumeSessionOutput, said reading, _ error) {
 	attemptCtx, cancel := c.within(ctx)
 	defer cancel()
+	secret := creds.SessionToken
 	sendError := func(err error) error {
 		switch {
 		case ctx.Err() != nil:
@@ -221,7 +227,7 @@ func (c *caller) exchange(ctx context.Context, client aws.HTTPClient, p payload,
 		case attemptCtx.Err() != nil:
 			err = &timeoutError{c.timeout, err}
 		}
-		return &smithyhttp.RequestSendError{Err: escapedError{err}}
+		return &smithyhttp.RequestSendError{Err: scrubError(err, secret)}
 	}
 
 	req, err := p.newRequest(attemptCtx, c.url, c.userAgent)
@@ -247,9 +253,9 @@ func (c *caller) exchange(ctx context.Context, client aws.HTTPClient, p payload,
 	}
 	body, err := readBody(resp)
 	if err != nil {
-		return nil, said, sendError(&answeredError{header: resp.Header, err: err})
+		return nil, said, sendError(&answeredError{header: scrubHeader(resp.Header, secret), err: err})
 	}
-	out, err := decodeResponse(resp, body, creds.SessionToken)
+	out, err := decodeResponse(resp, body, secret)
 	if refused := (*CredentialsError)(nil); errors.As(err, &refused) {
 		refused.Source = creds.Source
 	}

@@ -26,7 +26,7 @@ func (c *clock) learn(r reading, err error) (wrongTime bool) {
 		return false
 	}
 	off := r.date.Sub(r.sent.Add(r.offset)).Abs() > maxClockSkew
-	wrongTime = off && isClockError(err)
+	wrongTime = off && err != nil && isClockError(err)
 	if wrongTime || !off && err == nil {
 		c.offset.Store(int64(r.corrected()))
 	}

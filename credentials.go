@@ -106,7 +106,7 @@ func (k keys) renew(ctx context.Context, refused aws.Credentials, refusal error)
 	}
 	switch {
 	case err != nil:
-		err = fmt.Errorf("%w; for new credentials: %w", refusal, err)
+		err = fmt.Errorf("%w; for new credentials: %w", refusal, scrubError(err, refused.SessionToken))
 	case sameKeys(creds, refused):
 		err = refusal
 	default:

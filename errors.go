@@ -89,10 +89,10 @@ type InternalServerError struct{ APIError }
 // a code again too.
 func (e *ThrottlingError) RetryableError() bool { return true }
 
-// escapedError escapes the text of err, which may hold what a proxy sent.
+// escapedError escapes the text of err, which may hold what others have said.
 type escapedError struct{ err error }
 
-func (e escapedError) Error() string { return printable(e.err.Error()) }
+func (e escapedError) Error() string { return printable(scrub(e.err.Error(), "")) }
 func (e escapedError) Unwrap() error { return e.err }
 
 // answeredError is why there is no complete answer although somebody answered:

@@ -71,7 +71,7 @@ func readBody(resp *http.Response) ([]byte, error) {
 func decodeResponse(resp *http.Response, body []byte, secret string) (*ResumeSessionOutput, error) {
 	out, err := decodeOutput(resp, body, secret)
 	if err != nil {
-		return nil, responseError(resp, err)
+		return nil, responseError(resp, err, secret)
 	}
 	return out, nil
 }
@@ -84,7 +84,7 @@ func decodeOutput(resp *http.Response, body []byte, secret string) (*ResumeSessi
 	if err != nil {
 		return nil, &smithy.DeserializationError{Err: err} // without a Snapshot of the body
 	}
-	id := requestID(resp.Header)
+	id := requestID(resp.Header, secret)
 	if answer.TokenValue == "" {
 		if id == "" {
 			return nil, &smithy.DeserializationError{Err: errors.New("the answer holds no TokenValue and has no request ID, so it is not the service's")}

@@ -87,7 +87,7 @@ func (c *caller) handshakeHeader(ctx context.Context, u StreamURL) (http.Header,
 	}
 	creds, err := c.keys.retrieve(ctx)
 	if err != nil {
-		return nil, err
+		return nil, scrubError(err, "")
 	}
 	return c.signer.signHandshake(ctx, u, creds, cmp.Or(u.Region, c.region), time.Now().Add(c.clockOffset()))
 }

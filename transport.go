@@ -46,6 +46,7 @@ func newPool(c aws.HTTPClient) pool {
 	if tr.MaxIdleConnsPerHost == awshttp.DefaultHTTPTransportMaxIdleConnsPerHost {
 		tr.MaxIdleConns, tr.MaxIdleConnsPerHost = maxIdle, maxIdle
 	}
+	boundHeader(tr)
 	return pool{of: b, kept: noRedirects(&http.Client{Transport: tr, Timeout: b.GetTimeout()}).(*http.Client)}
 }
 
@@ -93,6 +94,15 @@ func noRedirects(c aws.HTTPClient) aws.HTTPClient {
 	return &copied
 }
 
+// boundHeader has tr read no more than 1 MiB of an answer's header; net/http's own
+// limit is 10.
+func boundHeader(tr *http.Transport) {
+	const limit = 1 << 20
+	if tr.MaxResponseHeaderBytes <= 0 || tr.MaxResponseHeaderBytes > limit {
+		tr.MaxResponseHeaderBytes = limit
+	}
+}
+
 // freshClient returns a client like c for one request: it dials a connection and
 // keeps none. A pooled connection may be dead without anybody knowing; with
 // HTTP/2 not even a request's timeout takes it out of the pool, and requests at
@@ -120,6 +130,7 @@ func freshClient(c aws.HTTPClient) aws.HTTPClient {
 	}
 
 	tr.DisableKeepAlives = true
+	boundHeader(tr)
 	if cfg := tr.TLSClientConfig; cfg != nil && slices.Contains(cfg.NextProtos, "h2") {
 		// The original has set up HTTP/2: its TLSNextProto leads to its own pool,
 		// and where Clone leaves it nil the copy would not speak what it offers.
@@ -144,7 +155,7 @@ func freshClient(c aws.HTTPClient) aws.HTTPClient {
 			err = errors.New("the proxy does not connect: " + resp.Status)
 		}
 		if err != nil {
-			return &answeredError{resp.Header, err, resp.StatusCode}
+			return &answeredError{scrubHeader(resp.Header, ""), err, resp.StatusCode}
 		}
 		return nil
 	}

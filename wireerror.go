@@ -20,33 +20,33 @@ const unknownError = "UnknownError"
 
 // responseError adds the SDK's layer that holds the response: no request, whose
 // headers hold credentials, and no body.
-func responseError(resp *http.Response, err error) error {
+func responseError(resp *http.Response, err error, secret string) error {
 	return &awshttp.ResponseError{
 		ResponseError: &smithyhttp.ResponseError{
 			Response: &smithyhttp.Response{Response: &http.Response{
-				Status:        resp.Status,
+				Status:        printable(scrub(resp.Status, secret)),
 				StatusCode:    resp.StatusCode,
 				Proto:         resp.Proto,
 				ProtoMajor:    resp.ProtoMajor,
 				ProtoMinor:    resp.ProtoMinor,
-				Header:        resp.Header,
+				Header:        scrubHeader(resp.Header, secret),
 				Body:          http.NoBody,
 				ContentLength: resp.ContentLength,
 			}},
 			Err: err,
 		},
-		RequestID: requestID(resp.Header),
+		RequestID: requestID(resp.Header, secret),
 	}
 }
 
 // requestID looks where the SDK looks. It is escaped, since the SDK's error
 // prints it as it is.
-func requestID(h http.Header) string {
+func requestID(h http.Header, secret string) string {
 	id := h.Get("X-Amzn-Requestid")
 	if id == "" {
 		id = h.Get("X-Amz-Requestid")
 	}
-	return printable(id)
+	return printable(scrub(id, secret))
 }
 
 // decodeError finds the code where the SDK finds it: in the header, then in
@@ -86,11 +86,7 @@ func decodeError(resp *http.Response, body []byte, secret string) error {
 			message = unknownError // as in the SDK
 		}
 	}
-	// AWS may explain a wrong signature by the request it signed.
-	if secret != "" {
-		message = strings.ReplaceAll(message, secret, redacted)
-	}
-	return newAPIError(resp, code, message)
+	return newAPIError(resp, scrub(code, secret), scrub(message, secret))
 }
 
 // modeledCodes have a type of their own in the SDK, which leaves an absent

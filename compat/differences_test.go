@@ -178,14 +178,14 @@ var responseDifferences = []difference[response, result]{
 		},
 	},
 	{
-		name:    "session token in a message",
+		name:    "session token in a code or a message",
 		reason:  "AWS may explain a wrong signature by the request that it got. The token is a secret, so it is taken out.",
 		example: usual(400, `{"__type":"InvalidSignatureException","message":"x-amz-security-token:`+sessionToken+`"}`),
 		sdk:     `400 OperationError APIError GenericAPIError ResponseError, 1 requests, retryable false; unknown InvalidSignatureException "x-amz-security-token:IQoJb3JpZ2luX2VjEXAMPLE"`,
 		ours:    `400 OperationError APIError ResponseError, 1 requests, retryable false; client InvalidSignatureException "x-amz-security-token:[redacted]"`,
-		applies: func(_ response, sdk result) bool { return strings.Contains(sdk.Message, sessionToken) },
+		applies: func(_ response, sdk result) bool { return redact(sdk.Code+"|"+sdk.Message) != sdk.Code+"|"+sdk.Message },
 		want: func(_ response, sdk result) result {
-			sdk.Message = strings.ReplaceAll(sdk.Message, sessionToken, "[redacted]")
+			sdk.Code, sdk.Message = redact(sdk.Code), redact(sdk.Message)
 			return sdk
 		},
 	},

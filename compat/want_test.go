@@ -209,3 +209,36 @@ func hostOf(endpoint string) (string, error) {
 	}
 	return strings.TrimSuffix(u.Host, map[string]string{"http": ":80", "https": ":443"}[u.Scheme]), nil
 }
+
+// redact hides each part of 8 characters or more of the session token, across white
+// space.
+func redact(text string) string {
+	secret := make([]bool, len(text))
+	var shown []int // where the characters are that are not white space
+	for i := range len(text) {
+		if text[i] > ' ' {
+			shown = append(shown, i)
+		}
+	}
+	for i := 0; i+8 <= len(shown); i++ {
+		var part []byte
+		for _, at := range shown[i : i+8] {
+			part = append(part, text[at])
+		}
+		if strings.Contains(sessionToken, string(part)) {
+			for at := shown[i]; at <= shown[i+7]; at++ {
+				secret[at] = true
+			}
+		}
+	}
+	var out strings.Builder
+	for i := range len(text) {
+		switch {
+		case !secret[i]:
+			out.WriteByte(text[i])
+		case i == 0 || !secret[i-1]:
+			out.WriteString("[redacted]")
+		}
+	}
+	return out.String()
+}
