@@ -255,7 +255,7 @@ func (c *caller) exchange(ctx context.Context, client aws.HTTPClient, p payload,
 	if err != nil {
 		return nil, said, sendError(&answeredError{header: scrubHeader(resp.Header, secret), err: err})
 	}
-	out, err := decodeResponse(resp, body, secret)
+	out, err := decodeResponse(resp, body, p.sessionID, secret)
 	if refused := (*CredentialsError)(nil); errors.As(err, &refused) {
 		refused.Source = creds.Source
 	}

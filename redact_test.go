@@ -103,6 +103,7 @@ func TestTokenIsMasked(t *testing.T) {
 			"request ID":   ssmresumetest.Raw(400, http.Header{"X-Amzn-Requestid": {text}}, ""),
 			"any header":   ssmresumetest.Raw(503, http.Header{"X-Cache": {"HIT", text}}, ""),
 			"busy":         ssmresumetest.Fail(503, "ServiceUnavailable", text),
+			"2xx":          ssmresumetest.Raw(200, http.Header{"X-Amzn-Errortype": {text}}, "{}"),
 		} {
 			srv := ssmresumetest.NewServer()
 			srv.SetRespond(func(ssmresumetest.Request) *ssmresumetest.Response { return resp })

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/aws/smithy-go"
@@ -67,16 +68,16 @@ func readBody(resp *http.Response) ([]byte, error) {
 }
 
 // decodeResponse returns the output, or an error with the layer that holds the
-// response. secret is what no message may repeat.
-func decodeResponse(resp *http.Response, body []byte, secret string) (*ResumeSessionOutput, error) {
-	out, err := decodeOutput(resp, body, secret)
+// response. secret is what no text of it may repeat.
+func decodeResponse(resp *http.Response, body []byte, sessionID, secret string) (*ResumeSessionOutput, error) {
+	out, err := decodeOutput(resp, body, sessionID, secret)
 	if err != nil {
 		return nil, responseError(resp, err, secret)
 	}
 	return out, nil
 }
 
-func decodeOutput(resp *http.Response, body []byte, secret string) (*ResumeSessionOutput, error) {
+func decodeOutput(resp *http.Response, body []byte, sessionID, secret string) (*ResumeSessionOutput, error) {
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
 		return nil, decodeError(resp, body, secret)
 	}
@@ -86,8 +87,10 @@ func decodeOutput(resp *http.Response, body []byte, secret string) (*ResumeSessi
 	}
 	id := requestID(resp.Header, secret)
 	if answer.TokenValue == "" {
-		if id == "" {
-			return nil, &smithy.DeserializationError{Err: errors.New("the answer holds no TokenValue and has no request ID, so it is not the service's")}
+		if e := readError(body); e.codeOf(resp) != "" {
+			return nil, decodeError(resp, body, secret)
+		} else if reason := saysNothing(resp, answer, e, sessionID); reason != "" {
+			return nil, &smithy.DeserializationError{Err: errors.New("the answer holds no TokenValue and " + reason + ", so it is no word about the session")}
 		}
 		return nil, &SessionTimedOutError{APIError{smithy.GenericAPIError{
 			Code:    "SessionTimedOut",
@@ -105,6 +108,24 @@ func decodeOutput(resp *http.Response, body []byte, secret string) (*ResumeSessi
 		StreamURL:  u,
 		RequestID:  id,
 	}, nil
+}
+
+// saysNothing returns why an answer without a token, and without a code, does not
+// say that the session has ended; empty if it does.
+func saysNothing(resp *http.Response, a *answer, e wireError, sessionID string) string {
+	switch {
+	case resp.StatusCode != http.StatusOK:
+		return "its status is " + strconv.Itoa(resp.StatusCode)
+	case requestID(resp.Header, "") == "":
+		return "has no request ID"
+	case !strings.HasPrefix(resp.Header.Get("Content-Type"), "application/x-amz-json-1."):
+		return "its Content-Type is not the service's"
+	case a.SessionID != "" && a.SessionID != sessionID:
+		return "is for another session"
+	case e.other || e.message != "":
+		return "reports an error"
+	}
+	return ""
 }
 
 // answer is the service's answer as it is on the wire.

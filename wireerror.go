@@ -49,28 +49,51 @@ func requestID(h http.Header, secret string) string {
 	return printable(scrub(id, secret))
 }
 
-// decodeError finds the code where the SDK finds it: in the header, then in
-// "__type", then in "code". A body that is not a JSON object, such as a
-// proxy's page, leaves the header's code or the status to say what happened.
-func decodeError(resp *http.Response, body []byte, secret string) error {
-	var kind byte
-	var members []jsonMember
-	if len(body) <= maxBody {
-		kind, members, _ = readJSON(string(body))
+// wireError is what a body says of an error.
+type wireError struct {
+	kind               byte // of the JSON value; 0: it is none, as a proxy's page
+	typ, code, message string
+	other              bool // it has a member in which others than the service report errors
+}
+
+func readError(body []byte) (e wireError) {
+	if len(body) > maxBody {
+		return e
 	}
-	var typ, code, message string
+	var members []jsonMember
+	e.kind, members, _ = readJSON(string(body))
 	for _, m := range members {
-		switch {
-		case strings.EqualFold(m.key, "code"):
-			code = m.text // empty if the last one is no string, as in the SDK
-		case m.kind != '"':
-		case strings.EqualFold(m.key, "__type"):
-			typ = m.text
-		case strings.EqualFold(m.key, "message"):
-			message = m.text
+		switch strings.ToLower(m.key) {
+		case "code":
+			e.code = m.text // empty if the last one is no string, as in the SDK
+		case "__type":
+			if m.kind == '"' {
+				e.typ = m.text
+			}
+		case "message":
+			if m.kind == '"' {
+				e.message = m.text
+			}
+		case "output", "error", "errors":
+			e.other = e.other || m.kind != 'n'
 		}
 	}
-	code, _, _ = strings.Cut(cmp.Or(resp.Header.Get("X-Amzn-Errortype"), typ, code), ":")
+	return e
+}
+
+// codeOf finds the code where the SDK finds it: in the header, then in "__type",
+// then in "code".
+func (e wireError) codeOf(resp *http.Response) string {
+	return cmp.Or(resp.Header.Get("X-Amzn-Errortype"), e.typ, e.code)
+}
+
+// decodeError returns the error that an answer names. A body that is not a JSON
+// object, such as a proxy's page, leaves the header's code or the status to say
+// what happened.
+func decodeError(resp *http.Response, body []byte, secret string) error {
+	e := readError(body)
+	kind, message := e.kind, e.message
+	code, _, _ := strings.Cut(e.codeOf(resp), ":")
 	if _, name, ok := strings.Cut(code, "#"); ok {
 		code = name
 	}

@@ -54,13 +54,19 @@ var responseDifferences = []difference[response, result]{
 	},
 	{
 		name:    "success without a token",
-		reason:  "The session has ended: nobody can use such an output. Without a request ID it is not the service that says so.",
-		example: with(usual(200, `{"SessionId":"s"}`), func(r *response) { r.header.Set("x-amzn-RequestId", "id") }),
-		sdk:     `ok "s" "" "", 1 requests`,
+		reason:  "The session has ended: nobody can use such an output. An answer that names an error is that error; one of another status, without a request ID, of another type, for another session or with a message is not the service's word.",
+		example: with(usual(200, `{"SessionId":"`+sessionID+`"}`), func(r *response) { r.header.Set("x-amzn-RequestId", "id") }),
+		sdk:     `ok "Mary-Major-07a16060613c408b5" "" "", 1 requests`,
 		ours:    `id: 200 OperationError APIError ResponseError, 1 requests, retryable false; client SessionTimedOut "the service returned no token: the session has ended and cannot be resumed"`,
 		applies: func(_ response, sdk result) bool { return sdk.OK && sdk.Token == "" },
 		want: func(in response, sdk result) result {
-			if sdk.RequestID == "" {
+			typ, code, message, _ := in.errorFields()
+			switch {
+			case !json.Valid([]byte(in.body)):
+				return in.notAnAnswer(sdk)
+			case in.get("X-Amzn-ErrorType")+typ+code != "":
+				return in.notJSON(result{RequestID: sdk.RequestID})
+			case in.status != 200, sdk.RequestID == "", in.get("Content-Type") != "", sdk.SessionID != "" && sdk.SessionID != sessionID, message != "":
 				return in.notAnAnswer(sdk)
 			}
 			sdk = in.notAnAnswer(sdk).find(false, "DeserializationError").find(true, "APIError")
