@@ -97,9 +97,14 @@ func (p payload) newRequest(ctx context.Context, url, userAgent string) (*http.R
 	return req, nil
 }
 
+// acceptEncoding is what net/http sends by itself. It then unpacks answers by
+// itself, too, however much it has to read for that.
+var acceptEncoding = []string{"gzip"}
+
 // attach sets no GetBody: without it, net/http cannot send the body again to
 // where a redirect points.
 func (p payload) attach(req *http.Request) {
+	req.Header["Accept-Encoding"] = acceptEncoding
 	req.Body = io.NopCloser(bytes.NewReader(p.body))
 	req.ContentLength = int64(len(p.body))
 }

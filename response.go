@@ -2,6 +2,7 @@ package ssmresume
 
 import (
 	"bytes"
+	"compress/gzip"
 	"errors"
 	"fmt"
 	"io"
@@ -56,14 +57,24 @@ func NewOutput(sessionID, tokenValue, streamURL string) (*ResumeSessionOutput, e
 }
 
 // readBody reads at most one byte more than maxBody, which marks the body as
-// too long.
+// too long, packed or not.
 func readBody(resp *http.Response) ([]byte, error) {
 	if resp.StatusCode == http.StatusSwitchingProtocols {
 		return nil, nil // net/http gives the bare connection, which no ctx ends
 	}
+	body := io.LimitReader(resp.Body, maxBody+1)
+	if strings.EqualFold(resp.Header.Get("Content-Encoding"), "gzip") && !resp.Uncompressed {
+		unpacked, err := gzip.NewReader(body)
+		if err == io.EOF {
+			return nil, nil
+		} else if err != nil {
+			return nil, err
+		}
+		body = io.LimitReader(unpacked, maxBody+1)
+	}
 	size := min(max(resp.ContentLength, 0), maxBody) // it is -1 if unknown
 	buf := bytes.NewBuffer(make([]byte, 0, size+bytes.MinRead))
-	_, err := buf.ReadFrom(io.LimitReader(resp.Body, maxBody+1))
+	_, err := buf.ReadFrom(body)
 	return buf.Bytes(), err
 }
 

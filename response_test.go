@@ -1,10 +1,17 @@
 package ssmresume_test
 
 import (
+	"bytes"
+	"compress/gzip"
 	"errors"
+	"io"
 	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/smithy-go"
@@ -88,5 +95,48 @@ func TestTokenBesideError(t *testing.T) {
 	})
 	if _, err := ssmresume.NewFromConfig(srv.Config()).ResumeSession(t.Context(), input); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestGzip: a packed answer is read, and no more than 64 KiB of it, packed or not.
+func TestGzip(t *testing.T) {
+	pack := func(s string) []byte {
+		var b bytes.Buffer
+		z := gzip.NewWriter(&b)
+		io.WriteString(z, s)
+		z.Close()
+		return b.Bytes()
+	}
+	var write func(w io.Writer) error
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Accept-Encoding") != "gzip" {
+			t.Errorf("Accept-Encoding: %q", r.Header["Accept-Encoding"])
+		}
+		w.Header().Set("Content-Encoding", "gzip")
+		_ = write(w)
+	}))
+	defer srv.Close()
+	client := ssmresume.New(ssmresume.Options{
+		Region: "us-east-2", BaseEndpoint: &srv.URL, Credentials: credentials("id", "secret", ""), Retryer: aws.NopRetryer{},
+	})
+	write = func(w io.Writer) error { _, err := w.Write(pack(`{"TokenValue":"t"}`)); return err }
+	if out, err := client.ResumeSession(t.Context(), input); err != nil || out.TokenValue.Reveal() != "t" {
+		t.Errorf("%v, %v", out, err)
+	}
+	for name, part := range map[string][]byte{"to nothing": pack(""), "to much": pack(strings.Repeat("x", 1<<20))} {
+		var written atomic.Int64
+		write = func(w io.Writer) error {
+			for {
+				n, err := w.Write(part)
+				if written.Add(int64(n)) > 64<<20 || err != nil {
+					return err
+				}
+			}
+		}
+		begin := time.Now()
+		_, err := client.ResumeSession(t.Context(), input)
+		if n := written.Load(); err == nil || n > 32<<20 || time.Since(begin) > 5*time.Second {
+			t.Errorf("%s: %v after %v and %d bytes", name, err, time.Since(begin), n)
+		}
 	}
 }
