@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/http/httptrace"
 	"net/url"
 	"runtime"
@@ -86,7 +87,7 @@ func newCaller(o Options, configErr error, with *shared) *caller {
 	case c.err != nil:
 	case o.Credentials == nil:
 		c.err = errors.New("no credentials: set Options.Credentials, or load an aws.Config that has some (aws.AnonymousCredentials sends unsigned requests)")
-	case o.HTTPClient == nil || o.Retryer == nil:
+	case isNil(o.HTTPClient) || o.Retryer == nil:
 		c.err = errors.New("HTTPClient and Retryer cannot be set to nil for one call: the client's own are already in the options")
 	case o.StreamHost != "" && !validHost(&url.URL{Host: o.StreamHost}):
 		c.err = errors.New("invalid StreamHost: want a host, or host:port, without a scheme")
@@ -244,8 +245,14 @@ func (c *caller) exchange(ctx context.Context, client aws.HTTPClient, p payload,
 	req.Close = c.fresh // where the transport is no copy that closes its connections
 
 	resp, err := client.Do(req)
+	if err == nil && resp == nil {
+		err = errors.New("the HTTPClient has returned neither an answer nor an error")
+	}
 	if err != nil {
 		return nil, said, sendError(err)
+	}
+	if resp.Body == nil {
+		resp.Body = http.NoBody
 	}
 	defer resp.Body.Close()
 	if c.skew && c.trusted() {

@@ -2,6 +2,7 @@ package ssmresume
 
 import (
 	"log/slog"
+	"reflect"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -30,10 +31,16 @@ func newClient(o Options, configErr error, optFns []func(*Options)) *Client {
 	if o.Retryer == nil {
 		o.Retryer = retry.NewStandard()
 	}
-	if o.HTTPClient == nil {
+	if isNil(o.HTTPClient) {
 		o.HTTPClient = awshttp.NewBuildableClient()
 	}
 	return &Client{o, configErr, newCaller(o, configErr, &shared{signer: newSigner(), pool: newPool(o.HTTPClient)})}
+}
+
+// isNil reports whether c is nil, or a pointer that is.
+func isNil(c aws.HTTPClient) bool {
+	v := reflect.ValueOf(c)
+	return !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil()
 }
 
 // Options configure a [Client]. The zero value of every field but Region and
@@ -50,7 +57,8 @@ type Options struct {
 	// renews, see [ReloadCredentials].
 	Credentials aws.CredentialsProvider
 
-	// HTTPClient sends the requests; nil means a new awshttp.BuildableClient.
+	// HTTPClient sends the requests; nil, or a nil pointer, means a new
+	// awshttp.BuildableClient.
 	//
 	// An *http.Client is used through a copy that follows no redirect, because
 	// a redirect would carry the request's signature and security token to

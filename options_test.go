@@ -13,8 +13,10 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/smithy-go"
 	"github.com/ssmresume/ssmresume"
+	"github.com/ssmresume/ssmresume/ssmresumetest"
 )
 
 // noIO fails the test if anything is sent.
@@ -431,6 +433,36 @@ func TestBodyLimit(t *testing.T) {
 			if got != tc.code {
 				t.Errorf("status %d, %d bytes, Content-Length %d: %v, want code %q", tc.status, tc.size, contentLength, err, tc.code)
 			}
+		}
+	}
+}
+
+// TestNilClient: a pointer that is nil is no client, and one that returns nothing
+// has failed.
+func TestNilClient(t *testing.T) {
+	srv := ssmresumetest.NewServer()
+	defer srv.Close()
+	for name, c := range map[string]aws.HTTPClient{"http.Client": (*http.Client)(nil), "BuildableClient": (*awshttp.BuildableClient)(nil)} {
+		cfg := srv.Config()
+		cfg.HTTPClient = c
+		client := ssmresume.NewFromConfig(cfg)
+		if _, err := client.ResumeSession(t.Context(), input); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if _, err := client.ResumeSession(t.Context(), input, func(o *ssmresume.Options) { o.HTTPClient = c }); err == nil || !strings.Contains(err.Error(), "cannot be set to nil") {
+			t.Errorf("%s, for one call: %v", name, err)
+		}
+		if client.HandshakeClient() == nil {
+			t.Errorf("%s: no client for the handshake", name)
+		}
+	}
+	for name, answer := range map[string]*http.Response{"nothing": nil, "no body": {StatusCode: 500, Header: http.Header{}}} {
+		_, err := ssmresume.New(ssmresume.Options{
+			Region: "us-east-2", Credentials: credentials("id", "secret", ""), Retryer: aws.NopRetryer{},
+			HTTPClient: roundTrip(func(*http.Request) (*http.Response, error) { return answer, nil }),
+		}).ResumeSession(t.Context(), input)
+		if err == nil {
+			t.Errorf("%s: no error", name)
 		}
 	}
 }

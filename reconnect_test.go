@@ -991,7 +991,7 @@ func TestHandshakeHeader(t *testing.T) {
 		inAWS   = "wss://ssmmessages.eu-west-1.amazonaws.com/v1/data-channel/a@b?role=publish_subscribe&cell-number=A+b/c=="
 		outside = "wss://example.com/v1/data-channel/s"
 	)
-	local, custom := "http://127.0.0.1:1", "https://vpce-1.ssm.us-east-2.vpce.amazonaws.com"
+	local, custom, overTLS := "http://127.0.0.1:1", "https://vpce-1.ssm.us-east-2.vpce.amazonaws.com", "https://localstack.example"
 	for name, tc := range map[string]struct {
 		endpoint *string
 		url      string
@@ -1003,6 +1003,10 @@ func TestHandshakeHeader(t *testing.T) {
 		"outside":                 {nil, outside, "", `host "example.com" is not one of AWS's`},
 		"outside, AWS endpoint":   {&custom, outside, "", `host "example.com" is not one of AWS's`},
 		"outside, local endpoint": {&local, outside, "/us-east-2/ssmmessages/aws4_request", ""},
+		"ws, local endpoint":      {&local, strings.Replace(outside, "wss:", "ws:", 1), "/us-east-2/ssmmessages/aws4_request", ""},
+		"ws, endpoint over TLS":   {&overTLS, strings.Replace(outside, "wss:", "ws:", 1), "", `must not reach host "example.com" unencrypted`},
+		"wss, endpoint over TLS":  {&overTLS, outside, "/us-east-2/ssmmessages/aws4_request", ""},
+		"ws on this machine":      {&overTLS, "ws://127.0.0.1:1/v1/data-channel/s", "/us-east-2/ssmmessages/aws4_request", ""},
 		"presigned":               {nil, outside + "?X-Amz-Signature=1", "", ""},
 		"bad escape":              {nil, inAWS + "&x=%zz", "", "query cannot be parsed"},
 		"semicolon":               {nil, inAWS + ";x", "", "query cannot be parsed"},

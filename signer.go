@@ -62,7 +62,8 @@ func (s signer) signHandshake(ctx context.Context, u StreamURL, creds aws.Creden
 //
 // HandshakeHeader refuses a host outside AWS, so that the headers reach AWS only,
 // unless it is Options.StreamHost, or the client's own endpoint is a custom one
-// outside AWS, as in a test.
+// outside AWS, as in a test. It refuses a ws:// URL of another machine, unless that
+// endpoint is http:// too.
 func (c *Client) HandshakeHeader(ctx context.Context, u StreamURL) (http.Header, error) {
 	h, err := c.caller.handshakeHeader(ctx, u)
 	if err != nil {
@@ -81,6 +82,9 @@ func (c *caller) handshakeHeader(ctx context.Context, u StreamURL) (http.Header,
 		return http.Header{}, nil
 	case u.Partition == "" && u.Host != c.streamHost && !c.outsideAWS():
 		return nil, fmt.Errorf("host %q is not one of AWS's: it must not get the credentials", u.Host)
+	}
+	if d, err := url.Parse(u.DialURL()); err != nil || d.Scheme == "ws" && c.endpoint.Scheme == "https" && !isLoopback(d.Hostname()) {
+		return nil, fmt.Errorf("the stream URL is not wss: the credentials must not reach host %q unencrypted", u.Host)
 	}
 	if err := checkQuery(u); err != nil {
 		return nil, err
