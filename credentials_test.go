@@ -326,15 +326,16 @@ func TestLapsedKeysRest(t *testing.T) {
 	}
 }
 
-// TestRenewedKeysKnowTheClock: the answer that refused the old ones told the time.
-func TestRenewedKeysKnowTheClock(t *testing.T) {
+// TestRenewedKeysAndTheClock: new keys are asked for once, and the clock is
+// corrected by the answer that blames it.
+func TestRenewedKeysAndTheClock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv, client := withKeys(t, &cache{current: oldKeys, next: newKeys})
 		srv.SetClockOffset(10 * time.Minute)
 		if _, err := client.ResumeSession(t.Context(), input); err != nil {
 			t.Error(err)
 		}
-		same(t, "requests", 2, len(srv.Requests()))
+		same(t, "requests: with the old keys, with the new ones, at the right time", 3, len(srv.Requests()))
 	})
 }
 
