@@ -43,16 +43,18 @@ var (
 // It is experimental: found on the code of the real agent, and never seen with
 // AWS between. The number that the agent awaits next is found by messages that
 // the agent takes for a handshake it cannot read, and drops; it takes some 1.5 s.
-// If that fails, the session is as it was. What the last client has read and not
+// If that fails, a shell is as it was. What the last client has read and not
 // acknowledged comes again. With Options.State, of [Session.Detach], nothing has
 // to be found, and nothing comes again.
 //
 // Without State it is for shells and interactive commands. A session that is
 // encrypted with AWS KMS needs State, which has its keys: without, its output is
 // unreadable. The connections through a port ended with the process that held
-// them, so a session of type Port is refused.
+// them, so a session of type Port is refused; what asks for its type uses up a
+// number of its input, so that a client that comes back to it later loses a
+// message.
 //
-// The session lasts until ctx ends. An error with [ssmresume.ErrSessionGone]
+// The session is held until ctx ends, and is left then. An error with [ssmresume.ErrSessionGone]
 // says that there is no such session any more.
 func Attach(ctx context.Context, client *ssmresume.Client, sessionID string, optFns ...func(*Options)) (*Session, error) {
 	o := newOptions(optFns)

@@ -322,7 +322,7 @@ func (p *ports) hangUp() {
 // Forward accepts connections on l and joins each with one to the session's
 // remote port, until ctx ends, the session ends or l fails. It closes l and the
 // connections, and returns why: ctx's error, what [Session.Wait] returns, or l's
-// error. A connection that fails is logged (level Warn) and closed; the others
+// error. The session goes on: Close ends it. A connection that fails is logged (level Warn) and closed; the others
 // go on.
 func (s *Session) Forward(ctx context.Context, l net.Listener) error {
 	if s.ports == nil {

@@ -70,7 +70,8 @@ type chunk struct {
 // sent its first output, or has been silent for 10 s, as a command is that waits
 // for input.
 //
-// The session lasts until ctx ends. The error says whether the handshake was
+// The session is held until ctx ends, and is left then, as a client that is gone
+// leaves it. The error says whether the handshake was
 // refused ([EndedError] where the session has ended meanwhile), and a session
 // that asks for encryption is refused without Options.DataKeys.
 func Open(ctx context.Context, client *ssmresume.Client, first *ssmresume.ResumeSessionOutput, optFns ...func(*Options)) (*Session, error) {
@@ -213,7 +214,8 @@ func (s *Session) readError() error {
 // Write sends input. It returns when all of p is kept to be sent, and sent again
 // until the agent acknowledges it, which [Session.Flush] waits for. It blocks
 // while Options.Window bytes are not acknowledged. Input goes to the agent as it
-// is.
+// is. A session of type Port that carries many connections has no input of its
+// own: there Write is an error, and Read is not for use.
 func (s *Session) Write(p []byte) (int, error) {
 	if s.ports != nil && s.ports.mux != nil {
 		return 0, errors.New("datachannel: this session carries many connections: use Dial or Forward")

@@ -86,8 +86,10 @@ func (*State) UnmarshalText(_ []byte) error { return errors.New("datachannel: us
 // Detach leaves the session, to be attached to again by [Attach] with the State
 // that it returns, or without. It waits until the agent has acknowledged what
 // was written, but not longer than ctx, since State holds the rest; then it
-// closes the channel. What was not read is in the State: Read returns
-// net.ErrClosed from then on. A session of type Port that carries many
+// closes the channel. Acknowledgements come by the channel that output comes by,
+// so where nobody reads and MaxBuffered is full, only ctx ends the wait. What was
+// not read is in the State: Read returns net.ErrClosed from then on. After an
+// error the session is as it was. A session of type Port that carries many
 // connections cannot be left: they would end.
 func (s *Session) Detach(ctx context.Context) (State, error) {
 	if s.ports != nil && s.ports.mux != nil {
