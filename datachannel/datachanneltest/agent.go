@@ -1,6 +1,7 @@
 package datachanneltest
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -399,7 +400,7 @@ func (a *agent) tell(state string) {
 func (a *agent) acknowledged(number int64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	i, found := slices.BinarySearchFunc(a.unacked, number, func(s *sent, n int64) int { return int(s.number - n) })
+	i, found := slices.BinarySearchFunc(a.unacked, number, func(s *sent, n int64) int { return cmp.Compare(s.number, n) })
 	if !found || a.unacked[i].acked {
 		return
 	}

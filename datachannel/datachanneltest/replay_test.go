@@ -1,6 +1,7 @@
 package datachanneltest
 
 import (
+	order "cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -208,7 +209,7 @@ func (c conversation) replay(t *testing.T, options Options, raced []int64) {
 			events = append(events, event{at: at + delay*9/10, in: &l.message})
 		}
 	}
-	slices.SortStableFunc(events, func(a, b event) int { return int(a.at - b.at) })
+	slices.SortStableFunc(events, func(a, b event) int { return order.Compare(a.at, b.at) })
 
 	synctest.Test(t, func(t *testing.T) {
 		begin := time.Now()
