@@ -263,10 +263,10 @@ func (c *caller) exchange(ctx context.Context, client aws.HTTPClient, p payload,
 		return nil, said, sendError(&answeredError{header: scrubHeader(resp.Header, secret), err: err})
 	}
 	out, err := decodeResponse(resp, body, p.sessionID, secret)
-	if refused := (*CredentialsError)(nil); errors.As(err, &refused) {
-		refused.Source = creds.Source
-	}
 	if err != nil {
+		if refused := (*CredentialsError)(nil); errors.As(err, &refused) {
+			refused.Source = creds.Source
+		}
 		return nil, said, err
 	}
 	out.StreamURL = c.place(out.StreamURL)
