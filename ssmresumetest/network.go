@@ -135,7 +135,13 @@ func (l *link) close() {
 	for _, listener := range listeners {
 		listener.Close()
 	}
-	l.each((*wire).reset)
+	l.each(func(w *wire) {
+		w.reset()
+		if w.tcp != nil { // a client that does not read holds up what carries it
+			_ = w.tcp.SetLinger(0)
+			w.tcp.Close()
+		}
+	})
 	l.pumps.Wait()
 }
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -505,6 +506,25 @@ func TestEndlessEndsWithTheServer(t *testing.T) {
 	if _, err := io.Copy(io.Discard, resp.Body); err == nil {
 		t.Error("the body ended as if it were whole")
 	}
+}
+
+// Close waits for nobody: neither for a client that has stopped reading.
+func TestCloseBesideAClientThatDoesNotRead(t *testing.T) {
+	s := NewServer()
+	s.SetRespond(func(Request) *Response { return Endless() })
+	conn, err := net.Dial("tcp", strings.TrimPrefix(s.URL(), "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(10 * time.Second); len(s.Requests()) == 0 && time.Now().Before(deadline); {
+		time.Sleep(time.Millisecond)
+	}
+	time.Sleep(100 * time.Millisecond) // the kernel's buffers fill; if they do not, Close is as fast
+	s.Close()
 }
 
 // TestFunctionsMayCallTheServer: none of them runs under a lock.

@@ -77,6 +77,9 @@ func (s *socket) carry(conn *net.TCPConn) {
 		conn.Close()
 		return
 	}
+	s.link.mu.Lock()
+	w.tcp = conn
+	s.link.mu.Unlock()
 	s.link.pumps.Go(func() { pump(w.client, conn, conn) })
 	s.link.pumps.Go(func() { pump(conn, w.client, conn) })
 }

@@ -17,7 +17,8 @@ const maxUnderWay = 64 << 10
 // written stays under way and nobody hears of a close.
 type wire struct {
 	client, server *end
-	forget         func(*wire) // called once both ends are closed
+	forget         func(*wire)  // called once both ends are closed
+	tcp            *net.TCPConn // that the client's end is carried over; nil in memory
 
 	mu     sync.Mutex
 	change sync.Cond // of anything below, at both ends
