@@ -235,6 +235,27 @@ func TestHandshakeRefused(t *testing.T) {
 	}
 }
 
+// A token that the service does not take, twice: to go on would end each new one.
+func TestOpenRefused(t *testing.T) {
+	inBubble(t, func(t *testing.T, srv *datachanneltest.Server) {
+		s, agent := mustOpen(t, srv, datachanneltest.Options{Program: sh})
+		readUntil(t, s, "$ ")
+		time.Sleep(time.Hour)
+		const reason = "Channel x: request to open data channel does not contain token"
+		agent.CloseChannel(1003, reason)
+		for agent.Stats().Opened == 1 {
+			time.Sleep(time.Second)
+		}
+		agent.CloseChannel(1003, reason)
+		if _, err := s.Wait(); err == nil || !strings.Contains(err.Error(), "does not contain token") {
+			t.Errorf("Wait: %v", err)
+		}
+		if n := resumes(srv); n != 1 {
+			t.Errorf("%d calls of ResumeSession, want 1", n)
+		}
+	})
+}
+
 func TestEncrypted(t *testing.T) {
 	const target = "mi-0123456789abcdef0"
 	denied := errors.New("AccessDeniedException: not allowed to kms:GenerateDataKey")

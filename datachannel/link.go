@@ -212,7 +212,6 @@ func (l *link) run(ctx context.Context) error {
 			l.tell(Event{Kind: Waiting, Err: err})
 			continue
 		}
-		refusals = 0
 
 		l.mu.Lock()
 		l.stats.Channels++
@@ -238,6 +237,11 @@ func (l *link) run(ctx context.Context) error {
 		}
 		lostAt = time.Now()
 		l.tell(Event{Kind: Lost, Err: err})
+		if websocket.CloseStatus(err) != websocket.StatusUnsupportedData {
+			refusals = 0
+		} else if refusals++; refusals == 2 { // the service's answer to a token that it does not take
+			return fmt.Errorf("the service does not take the request to open the channel: %w", err)
+		}
 	}
 }
 
