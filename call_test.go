@@ -713,7 +713,7 @@ func TestNoErrorLeaks(t *testing.T) {
 	srv.SetCredentials(aws.Credentials{AccessKeyID: "ASIATEMP", SecretAccessKey: "secret", SessionToken: secretToken})
 	for name, resp := range map[string]*ssmresumetest.Response{
 		"wrong signature": ssmresumetest.Fail(403, "InvalidSignatureException", "The Canonical String should have been\nx-amz-security-token:"+secretToken),
-		"throttling":      ssmresumetest.Fail(400, "ThrottlingException", secretToken),
+		"throttling":      ssmresumetest.Fail(400, "ThrottlingException", secretToken+", once more "+secretToken),
 		"cut token":       ssmresumetest.Raw(200, nil, `{"TokenValue":"`+secretToken),
 		"typed token":     ssmresumetest.Raw(200, nil, `{"TokenValue":["`+secretToken+`"]}`),
 		"trailing":        ssmresumetest.Raw(200, nil, `{} `+secretToken),

@@ -434,6 +434,35 @@ func TestKeysOfOneEvent(t *testing.T) {
 	})
 }
 
+// TestKeysSpreadTheSessions over a quarter of the provider's rest.
+func TestKeysSpreadTheSessions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, client := withKeys(t, &lapsing{then: func(context.Context, int32) (aws.Credentials, error) {
+			return aws.Credentials{}, errors.New("log in")
+		}})
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+		defer cancel()
+		var mu sync.Mutex
+		var all sync.WaitGroup
+		ends := map[time.Time]bool{}
+		for range 100 {
+			all.Go(func() {
+				ssmresume.NewReconnector(client, sessionID, func(o *ssmresume.ReconnectorOptions) {
+					o.OnWait = func(w ssmresume.Wait) {
+						mu.Lock()
+						defer mu.Unlock()
+						ends[time.Now().Add(w.Delay).Truncate(time.Second)] = true
+					}
+				}).Resume(ctx)
+			})
+		}
+		all.Wait()
+		if len(ends) < 30 { // 4 rests of a minute, each with 15 s to spread them
+			t.Errorf("100 sessions try in %d different seconds", len(ends))
+		}
+	})
+}
+
 // TestProviderIsBounded: deaf to its ctx, on each way to it.
 func TestProviderIsBounded(t *testing.T) {
 	u, err := ssmresume.ParseStreamURL(streamURL)

@@ -148,17 +148,34 @@ func TestNetworkFailuresCountAnew(t *testing.T) {
 	}
 }
 
-// TestOwedByTheWallClock, which goes on while the machine sleeps.
+// TestOwedByTheWallClock, which goes on while the machine sleeps. (Within a bubble
+// no time has a monotonic reading.)
 func TestOwedByTheWallClock(t *testing.T) {
+	srv := ssmresumetest.NewServer()
+	defer srv.Close()
+	rc := ssmresume.NewReconnector(ssmresume.NewFromConfig(srv.Config()), sessionID)
+	if _, err := rc.Resume(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if since := ssmresume.OwedSince(rc); since != since.Round(0) {
+		t.Errorf("%v has a monotonic reading", since)
+	}
+}
+
+// TestNothingHangs: no bound for an attempt is none for a call only.
+func TestNothingHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		_, client, _ := outage(t)
-		rc := ssmresume.NewReconnector(client, sessionID)
-		if _, err := rc.Resume(t.Context()); err != nil {
-			t.Fatal(err)
+		srv := ssmresumetest.NewPipeServer()
+		defer srv.Close()
+		srv.SetRespond(first(1, ssmresumetest.Hang()))
+		client := ssmresume.NewFromConfig(srv.Config(), func(o *ssmresume.Options) { o.AttemptTimeout = -1 })
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		begin := time.Now()
+		if _, err := ssmresume.NewReconnector(client, sessionID).Resume(ctx); err != nil {
+			t.Error(err)
 		}
-		if since := ssmresume.OwedSince(rc); since != since.Round(0) {
-			t.Errorf("%v has a monotonic reading", since)
-		}
+		between(t, "back", time.Since(begin), 10*time.Second, 11*time.Second)
 	})
 }
 
