@@ -4,23 +4,29 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"os"
+	"sync/atomic"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
 
 	"github.com/ssmresume/ssmresume"
 	"github.com/ssmresume/ssmresume/datachannel"
+	"github.com/ssmresume/ssmresume/examples/internal/awsconfig"
 	"github.com/ssmresume/ssmresume/examples/internal/terminal"
 )
 
 // loadConfig finds settings and credentials as the AWS CLI does.
 func loadConfig(ctx context.Context, o options) (aws.Config, error) {
-	load := func(ctx context.Context) (aws.Config, error) {
-		return config.LoadDefaultConfig(ctx,
-			config.WithRegion(o.region), // if empty, the environment's or the profile's
-			config.WithSharedConfigProfile(o.profile))
+	asks := &prompt{}
+	defer asks.over.Store(true)
+	user := awsconfig.User{Asked: asks, Answers: asks}
+	settings := []func(*config.LoadOptions) error{
+		config.WithRegion(o.region), // if empty, the environment's or the profile's
+		config.WithSharedConfigProfile(o.profile),
 	}
-	cfg, err := load(ctx)
+	cfg, err := user.Load(ctx, settings...)
 	if err != nil {
 		return cfg, err
 	}
@@ -37,10 +43,7 @@ func loadConfig(ctx context.Context, o options) (aws.Config, error) {
 			hint += " --profile " + quote(o.profile)
 		}
 	}
-	again := ssmresume.ReloadCredentials(func(ctx context.Context) (aws.CredentialsProvider, error) {
-		cfg, err := load(ctx)
-		return cfg.Credentials, err
-	})
+	again := user.Reload(cfg, settings...)
 	cfg.Credentials = aws.CredentialsProviderFunc(func(ctx context.Context) (aws.Credentials, error) {
 		keys, err := again.Retrieve(ctx)
 		if err != nil {
@@ -50,6 +53,23 @@ func loadConfig(ctx context.Context, o options) (aws.Config, error) {
 	})
 	_, err = cfg.Credentials.Retrieve(ctx) // now, while there is somebody to act, and nothing was opened
 	return cfg, err
+}
+
+// A prompt asks for the codes of an MFA device until the terminal is the session's.
+type prompt struct{ over atomic.Bool }
+
+func (p *prompt) Write(b []byte) (int, error) {
+	if p.over.Load() {
+		return len(b), nil
+	}
+	return os.Stderr.Write(b)
+}
+
+func (p *prompt) Read(b []byte) (int, error) {
+	if p.over.Load() {
+		return 0, io.EOF
+	}
+	return os.Stdin.Read(b)
 }
 
 // usesSSO reports whether the profile's credentials come from IAM Identity Center.
