@@ -45,6 +45,7 @@ func NewFromConfig(cfg aws.Config, optFns ...func(*Options)) *Client {
 			return found, err
 		}),
 	)
+	//lint:ignore SA1019 whoever still sets them means it
 	if err == nil && (cfg.EndpointResolver != nil || cfg.EndpointResolverWithOptions != nil) {
 		err = errResolver
 	}

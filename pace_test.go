@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -186,32 +187,32 @@ func TestWakeIsOneAttempt(t *testing.T) {
 		_, client, n := outage(t)
 		n.set("refused")
 		wake := make(chan struct{}, 1)
-		attempts := 0
+		var attempts atomic.Int32
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
 			ssmresume.NewReconnector(client, sessionID, func(o *ssmresume.ReconnectorOptions) {
 				o.MaxNetworkWait, o.Wake = 365*24*time.Hour, wake
-				o.OnWait = func(w ssmresume.Wait) { attempts = w.Attempt }
+				o.OnWait = func(w ssmresume.Wait) { attempts.Store(int32(w.Attempt)) }
 			}).Resume(ctx)
 		}()
 		time.Sleep(365 * 24 * time.Hour) // until waits are long
 		for range 5 {
-			before := attempts
+			before := attempts.Load()
 			wake <- struct{}{}
 			synctest.Wait()
-			same(t, "attempts of an event", 1, attempts-before)
+			same(t, "attempts of an event", int32(1), attempts.Load()-before)
 		}
 		n.set("silent") // an attempt hangs
 		wake <- struct{}{}
 		synctest.Wait()
-		before := attempts
+		before := attempts.Load()
 		n.set("refused")
 		wake <- struct{}{}
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
-		same(t, "attempts after one that hung and one for an event meanwhile", 2, attempts-before)
+		same(t, "attempts after one that hung and one for an event meanwhile", int32(2), attempts.Load()-before)
 		cancel()
 		<-done
 	})

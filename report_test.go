@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -220,10 +221,10 @@ func TestPersonMustAct(t *testing.T) {
 func TestPersonIsToldOfKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var logged records
-		good := false
+		var good atomic.Bool
 		srv, _ := withKeys(t, nil)
 		provider := aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
-			if good {
+			if good.Load() {
 				return newKeys, nil
 			}
 			keys := oldKeys
@@ -233,13 +234,13 @@ func TestPersonIsToldOfKeys(t *testing.T) {
 		client := ssmresume.NewFromConfig(srv.Config(), logged.logger, func(o *ssmresume.Options) { o.Credentials = provider })
 		rc := ssmresume.NewReconnector(client, sessionID)
 		for outages := 1; outages <= 2; outages++ {
-			good = false
+			good.Store(false)
 			srv.SetRespond(nil)
 			time.AfterFunc(3*time.Second, func() {
 				srv.SetRespond(func(ssmresumetest.Request) *ssmresumetest.Response { return ssmresumetest.Reset() })
 			})
 			time.AfterFunc(10*time.Second, func() { srv.SetRespond(nil) })
-			time.AfterFunc(20*time.Second, func() { good = true })
+			time.AfterFunc(20*time.Second, func() { good.Store(true) })
 			if _, err := rc.Resume(t.Context()); err != nil {
 				t.Fatal(err)
 			}
