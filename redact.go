@@ -88,28 +88,20 @@ func mask(text, secret string) string {
 	return b.String() + text[shown:]
 }
 
-// unescape returns text as it was before it was escaped, once or twice, and
-// wrapped, and where in text each byte begins.
-func unescape(text string) (plain string, at []int) {
-	at = make([]int, 0, len(text)+1)
-	for i := range len(text) + 1 {
-		at = append(at, i)
-	}
-	plain = text
-	for range 2 {
-		var out strings.Builder
-		from := make([]int, 0, len(plain)+1)
-		for i := 0; i < len(plain); {
-			s, n := unescapeOne(plain[i:])
-			for range len(s) {
-				from = append(from, at[i])
-			}
-			out.WriteString(s)
-			i += n
+// unescape returns text as it was before it was escaped and wrapped, and where in
+// text each byte begins.
+func unescape(text string) (string, []int) {
+	var plain strings.Builder
+	at := make([]int, 0, len(text)+1)
+	for i := 0; i < len(text); {
+		s, n := unescapeOne(text[i:])
+		for range len(s) {
+			at = append(at, i)
 		}
-		plain, at = out.String(), append(from, len(text))
+		plain.WriteString(s)
+		i += n
 	}
-	return plain, at
+	return plain.String(), append(at, len(text))
 }
 
 // unescapeOne returns what s begins with, and of how many bytes it was made.

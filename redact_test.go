@@ -125,6 +125,35 @@ func TestTokenIsMasked(t *testing.T) {
 	}
 }
 
+// TestEscapedTokenIsMasked: to the last character, however many are escaped.
+func TestEscapedTokenIsMasked(t *testing.T) {
+	const dense = "a+b/c+d/e+f/g+h/i+j/k+l/m+n/o=p="
+	srv := ssmresumetest.NewServer()
+	defer srv.Close()
+	client := ssmresume.NewFromConfig(srv.Config(), func(o *ssmresume.Options) { o.Credentials = credentials("id", "secret", dense) })
+	for form, text := range map[string]string{
+		"verbatim":        dense,
+		"for a query":     url.QueryEscape(dense),
+		"in lower case":   strings.ToLower(url.QueryEscape(dense)),
+		"HTML, decimal":   strings.NewReplacer("+", "&#43;", "/", "&#47;", "=", "&#61;").Replace(dense),
+		"HTML, hex":       strings.NewReplacer("+", "&#x2b;", "/", "&#x2F;", "=", "&#x3D;").Replace(dense),
+		"HTML, names":     strings.NewReplacer("+", "&plus;", "/", "&sol;", "=", "&equals;").Replace(dense),
+		"JSON":            strings.NewReplacer("+", `\u002b`, "/", `\/`, "=", `\u003D`).Replace(dense),
+		"Go":              strings.NewReplacer("+", `\x2b`, "/", `\x2F`).Replace(dense),
+		"wrapped":         strings.ReplaceAll(dense, "/", "/\r\n\t "),
+		"wrapped, quoted": strings.ReplaceAll(dense, "/", `/\r\n`),
+	} {
+		srv.SetRespond(func(ssmresumetest.Request) *ssmresumetest.Response {
+			return ssmresumetest.Fail(400, "InvalidSignatureException", "<"+text+"& 50% of &what; \\")
+		})
+		_, err := client.ResumeSession(t.Context(), input)
+		var refused *ssmresume.SignatureError
+		if want := "<[redacted]& 50% of &what; \\"; !errors.As(err, &refused) || refused.Message != want {
+			t.Errorf("%s: %v, want the message %s", form, err, want)
+		}
+	}
+}
+
 // TestTokenIsMaskedOnTheWire: what is no answer may repeat the token too.
 func TestTokenIsMaskedOnTheWire(t *testing.T) {
 	for name, answer := range map[string]string{
