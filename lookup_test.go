@@ -123,6 +123,25 @@ func TestSlowLookup(t *testing.T) {
 	if err != nil || waits != 2 { // 0.3 s and 0.6 s are too little, 1.2 s are not
 		t.Errorf("Resume: %v after %d waits, want 2", err, waits)
 	}
+
+	// After the look-up there is as much time as ever, and no more.
+	srv.SetRespond(func(ssmresumetest.Request) *ssmresumetest.Response { return ssmresumetest.Hang() })
+	client = ssmresume.NewFromConfig(cfg, func(o *ssmresume.Options) { o.AttemptTimeout = 700 * time.Millisecond })
+	var at []time.Duration
+	ctx, cancel = context.WithCancel(t.Context())
+	defer cancel()
+	_, err = ssmresume.NewReconnector(client, sessionID, func(o *ssmresume.ReconnectorOptions) {
+		o.OnWait = func(w ssmresume.Wait) {
+			if at = append(at, w.Elapsed); len(at) == 2 {
+				cancel()
+			}
+		}
+	}).Resume(ctx)
+	end := time.Now()
+	seen := srv.Requests()
+	if hung := end.Sub(seen[len(seen)-1].Time); len(at) != 2 || hung < 600*time.Millisecond || hung > 900*time.Millisecond {
+		t.Errorf("attempts ended after %v, the last one waited %v for an answer, want 0.7 s; %v", at, hung, err)
+	}
 }
 
 // TestLookupIsNoConnect: the 5 s of a connect begin after the look-up, which takes
@@ -167,6 +186,9 @@ func TestSlowDialer(t *testing.T) {
 					ctx, _ = context.Background(), ctx
 				}
 				conn, err := d.DialContext(ctx, network, addr)
+				if end, ok := ctx.Deadline(); ok && time.Until(end) < 6*time.Second {
+					t.Errorf("there are %v left for what follows the connect", time.Until(end))
+				}
 				select {
 				case <-time.After(6 * time.Second): // to build a tunnel
 					return conn, err
