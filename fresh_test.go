@@ -3,6 +3,7 @@ package ssmresume_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
@@ -147,22 +148,27 @@ func TestFreshToTheEnd(t *testing.T) {
 	}
 }
 
-// TestProxyAnswers: whatever a proxy answers to CONNECT, it has answered.
+// TestProxyAnswers: whatever a proxy answers to CONNECT, it has answered. That holds
+// for one that repeats the session token, too, which is masked.
 func TestProxyAnswers(t *testing.T) {
 	for _, status := range []int{204, 302, 307, 403, 502} {
 		proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Retry-After", "7")
-			w.Header().Set("Location", "http://127.0.0.1:1/login")
-			w.WriteHeader(status)
+			conn, _, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer conn.Close()
+			fmt.Fprintf(conn, "HTTP/1.1 %d %s\r\nRetry-After: 7\r\nLocation: http://127.0.0.1:1/login\r\nContent-Length: 0\r\n\r\n", status, longToken)
 		}))
 		tr := &http.Transport{Proxy: func(*http.Request) (*url.URL, error) { return url.Parse(proxy.URL) }}
-		client := ssmresume.New(ssmresume.Options{Region: "us-east-2", Credentials: credentials("id", "secret", ""), HTTPClient: &http.Client{Transport: tr}})
+		client := ssmresume.New(ssmresume.Options{Region: "us-east-2", Credentials: credentials("id", "secret", longToken), HTTPClient: &http.Client{Transport: tr}})
 		ctx, cancel := context.WithCancel(t.Context())
 		var told ssmresume.Wait
 		_, err := ssmresume.NewReconnector(client, sessionID, func(o *ssmresume.ReconnectorOptions) {
 			o.OnWait = func(w ssmresume.Wait) { told = w; cancel() }
 		}).Resume(ctx)
-		if !errors.Is(err, context.Canceled) || told.Delay < 7*time.Second || !strings.Contains(told.Err.Error(), "the proxy does not connect") {
+		if !errors.Is(err, context.Canceled) || told.Delay < 7*time.Second || !strings.Contains(told.Err.Error(), "the proxy does not connect") || tellsAnywhere(told.Err) != "" {
 			t.Errorf("%d: %v, waits %v for %v", status, err, told.Delay, told.Err)
 		}
 		cancel()
