@@ -11,7 +11,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -55,9 +54,9 @@ func sdkError(service, operation string, err error) error {
 }
 
 var (
-	noRoute      = &smithyhttp.RequestSendError{Err: &net.OpError{Op: "dial", Net: "tcp", Err: syscall.EHOSTUNREACH}}
+	noRoute      = &smithyhttp.RequestSendError{Err: &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("no route to host")}}
 	expiredToken = &smithy.GenericAPIError{Code: "ExpiredToken", Message: "The security token included in the request is expired"}
-	noSuchFile   = &fs.PathError{Op: "open", Path: "/home/ana/.aws/sso/cache/x.json", Err: syscall.ENOENT}
+	noSuchFile   = &fs.PathError{Op: "open", Path: "/home/ana/.aws/sso/cache/x.json", Err: fs.ErrNotExist}
 )
 
 // TestKeysThatNeverWere: a first run tells at once what is wrong, unless the
@@ -77,7 +76,7 @@ func TestKeysThatNeverWere(t *testing.T) {
 		"EC2, no answer":          {sdkError("ec2imds", "GetMetadata", context.DeadlineExceeded), true},
 		"STS, no network":         {sdkError("STS", "AssumeRole", noRoute), false},
 		"no DNS":                  {fmt.Errorf("vault: %w", &net.DNSError{Err: "server misbehaving"}), false},
-		"no connection":           {fmt.Errorf("vault: %w", &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}), false},
+		"no connection":           {fmt.Errorf("vault: %w", &net.OpError{Op: "dial", Err: errors.New("connection refused")}), false},
 		"no answer":               {fmt.Errorf("vault: %w", context.DeadlineExceeded), false},
 		"SSO's OIDC, no network ": {sdkError("SSO OIDC", "CreateToken", noRoute), false},
 	} {

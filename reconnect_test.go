@@ -706,20 +706,27 @@ func TestResumeTLS(t *testing.T) {
 	}}}
 	proxied := picky.Client().Transport.(*http.Transport).Clone()
 	proxied.Proxy = func(*http.Request) (*url.URL, error) { return url.Parse(picky.URL) }
-	drops, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer drops.Close()
-	go func() {
-		for {
-			conn, err := drops.Accept()
-			if err != nil {
-				return
-			}
-			conn.Close() // in the middle of the handshake, as a network does
+	drops := func(hard bool) net.Listener { // in the middle of the handshake, as a network does
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
 		}
-	}()
+		t.Cleanup(func() { l.Close() })
+		go func() {
+			for {
+				conn, err := l.Accept()
+				if err != nil {
+					return
+				}
+				if hard {
+					io.ReadAtLeast(conn, make([]byte, 1), 1)
+					conn.(*net.TCPConn).SetLinger(0)
+				}
+				conn.Close()
+			}
+		}()
+		return l
+	}
 	for _, srv := range []*httptest.Server{untrusted, plain, picky, closed} {
 		srv.Config.ErrorLog = log.New(io.Discard, "", 0)
 	}
@@ -734,7 +741,8 @@ func TestResumeTLS(t *testing.T) {
 		"alert":     {picky.URL, picky.Client(), 250 * time.Millisecond, time.Second},
 		"pinned":    {untrusted.URL, pinned, 250 * time.Millisecond, time.Second},
 		"proxy":     {"https://ssm.example.com", &http.Client{Transport: proxied}, 250 * time.Millisecond, time.Second},
-		"dropped":   {"https://" + drops.Addr().String(), picky.Client(), 0, 50 * time.Millisecond},
+		"dropped":   {"https://" + drops(false).Addr().String(), picky.Client(), 0, 50 * time.Millisecond},
+		"reset":     {"https://" + drops(true).Addr().String(), picky.Client(), 0, 50 * time.Millisecond},
 		"closed":    {strings.Replace(closed.URL, "http:", "https:", 1), closed.Client(), 0, 50 * time.Millisecond},
 	} {
 		ctx, cancel := context.WithCancel(t.Context())

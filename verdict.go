@@ -10,7 +10,6 @@ import (
 	"net/http/httptrace"
 	"strings"
 	"sync/atomic"
-	"syscall"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
@@ -181,8 +180,9 @@ func (p *peer) Do(req *http.Request) (*http.Response, error) {
 		GotFirstResponseByte: func() { p.answered.Store(true) },
 		TLSHandshakeDone: func(_ tls.ConnectionState, err error) {
 			var timeout net.Error
-			var errno syscall.Errno // such as a reset
-			lost := errors.Is(err, io.EOF) || errors.Is(err, context.Canceled) || errors.As(err, &errno) ||
+			var conn *net.OpError // of the connection, such as a reset; crypto/tls has its own, for alerts
+			lost := errors.Is(err, io.EOF) || errors.Is(err, context.Canceled) ||
+				errors.As(err, &conn) && (conn.Op == "read" || conn.Op == "write") ||
 				errors.As(err, &timeout) && timeout.Timeout()
 			p.refused.Store(err != nil && !lost)
 		},
