@@ -421,12 +421,12 @@ func TestNoCredentials(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 
-	// The same where the channel is not there at first.
+	// The same where the channel cannot be had with the first token.
 	first, _ = f.srv.Start(datachanneltest.Options{Program: greet, Unsigned: true})
 	var once atomic.Bool
 	f.srv.SetRespond(func(r ssmresumetest.Request) *ssmresumetest.Response {
 		if strings.HasPrefix(r.Path, "/v1/data-channel/") && once.CompareAndSwap(false, true) {
-			return ssmresumetest.Reset()
+			return ssmresumetest.Raw(http.StatusServiceUnavailable, nil, "")
 		}
 		return nil
 	})
