@@ -49,7 +49,7 @@ func (l *link) carry(ctx context.Context, ws *websocket.Conn) error {
 	lost := make(chan error, 2)
 	go func() { lost <- l.receive(ws) }()
 	go func() { lost <- l.send(ctx, ws) }()
-	err, first := l.watch(ctx, ws, lost)
+	taken, err := l.watch(ctx, ws, lost)
 
 	cancel()
 	ws.CloseNow()
@@ -57,7 +57,7 @@ func (l *link) carry(ctx context.Context, ws *websocket.Conn) error {
 	l.up = false
 	l.room.Broadcast()
 	l.mu.Unlock()
-	for range 2 - first {
+	for range 2 - taken {
 		other := <-lost
 		if errors.Is(err, net.ErrClosed) || websocket.CloseStatus(other) >= 0 {
 			err = other // which closed it: what failed first may be the other way
@@ -82,9 +82,9 @@ var (
 		"connection for good, as an agent does after some seconds without a network; trying goes on", stalledAfter)
 )
 
-// watch pings, and returns when the channel is lost, with the number of errors
-// that it has taken from lost.
-func (l *link) watch(ctx context.Context, ws *websocket.Conn, lost <-chan error) (error, int) {
+// watch pings, and returns when the channel is lost, with how many errors it has
+// taken from lost.
+func (l *link) watch(ctx context.Context, ws *websocket.Conn, lost <-chan error) (taken int, err error) {
 	var (
 		next    = time.NewTimer(l.options.PingInterval)
 		check   = time.NewTimer(-1) // runs while something is under way
@@ -105,9 +105,9 @@ func (l *link) watch(ctx context.Context, ws *websocket.Conn, lost <-chan error)
 	for {
 		select {
 		case err := <-lost:
-			return err, 1
+			return 1, err
 		case <-ctx.Done():
-			return ctx.Err(), 0
+			return 0, ctx.Err()
 		case <-l.busy:
 			check.Reset(doubtAfter)
 		case <-check.C:
@@ -127,7 +127,7 @@ func (l *link) watch(ctx context.Context, ws *websocket.Conn, lost <-chan error)
 			}
 		case <-next.C:
 			if silence, _ := l.silence(); !pinged.IsZero() && silence > time.Since(pinged) {
-				return errSilent, 0
+				return 0, errSilent
 			}
 			ping(l.options.PingInterval)
 		}

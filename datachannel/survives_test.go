@@ -4,8 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -190,11 +188,10 @@ func TestInputOfASilentCommand(t *testing.T) {
 	}
 	inBubble(t, func(t *testing.T, srv *datachanneltest.Server) {
 		begun := time.Now()
-		s, _ := mustOpen(t, srv, datachanneltest.Options{Type: datachanneltest.InteractiveCommands, KMS: nil, Program: silent})
+		mustOpen(t, srv, datachanneltest.Options{Type: datachanneltest.InteractiveCommands, Program: silent})
 		if took := time.Since(begun); took != 10*time.Second {
 			t.Errorf("ready after %v", took)
 		}
-		_ = s
 	})
 }
 
@@ -453,7 +450,6 @@ func TestForwardedConnection(t *testing.T) {
 						t.Fatal(err)
 					}
 					defer conn.Close()
-					const lines = 60 * 50 / 20
 					stop := make(chan struct{})
 					sent := make(chan int)
 					go func() {
@@ -510,8 +506,6 @@ func TestForwardedConnection(t *testing.T) {
 			})
 		}
 	}
-	_ = errors.New
-	_ = sha256.New
 }
 
 func away(n ssmresumetest.Network, d time.Duration) func(*datachanneltest.Server, *datachanneltest.Session) {
