@@ -4,8 +4,11 @@
 // Systems Manager closes the data channel of a session about once an hour, and
 // whenever the network fails. The session itself lives on: one API call,
 // ResumeSession, trades its ID for a fresh [Token] and the [StreamURL] of its
-// data channel, so that the client can dial again and go on where it was. There
-// are three ways in.
+// data channel, so that the client can dial again and go on where it was.
+//
+// A program that holds a session needs only package
+// [github.com/ssmresume/ssmresume/datachannel], which does all that follows, and
+// keeps what is under way. For a client of your own there are three ways in.
 //
 // One call, [Client.ResumeSession]:
 //
@@ -98,5 +101,6 @@
 // # Limits
 //
 // The package does not start or end sessions, does not open the WebSocket and
-// does not speak the agent's protocol beyond the first message.
+// does not speak the agent's protocol beyond the first message: package
+// datachannel does the last two.
 package ssmresume
