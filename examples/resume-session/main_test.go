@@ -336,7 +336,6 @@ func TestSettings(t *testing.T) {
 }
 
 func TestErrors(t *testing.T) {
-	requestID := http.Header{"X-Amzn-Requestid": {"2a131f75-0019-5a61-a0a9-84c386215a55"}}
 	tests := map[string]struct {
 		response response
 		stderr   string
@@ -349,7 +348,7 @@ func TestErrors(t *testing.T) {
 		"proxy's page":       {response{502, nil, "<html>Bad</html>"}, "\nAn error occurred (502) when calling the ResumeSession operation (reached max retries: 0): Bad Gateway\n"},
 		"two lines":          {response{400, nil, `{"__type":"X","message":"é\n\tb"}`}, "\nAn error occurred (X) when calling the ResumeSession operation: é\n\tb\n"},
 		"control characters": {response{400, nil, `{"__type":"X","message":"\u001b[2J\u202ea\r"}`}, "\nAn error occurred (X) when calling the ResumeSession operation: " + `\x1b[2J\u202ea\r` + "\n"},
-		"session has ended":  {response{200, requestID, `{"SessionId":"s"}`}, "\nthe service returned no token: the session has ended and cannot be resumed\n"},
+		"session has ended":  {response{200, http.Header{"X-Amzn-Requestid": {"1"}, "Content-Type": {"application/x-amz-json-1.1"}}, `{"SessionId":"` + mary + `"}`}, "\nthe service returned no token: the session has ended and cannot be resumed\n"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
