@@ -348,8 +348,8 @@ func TestDeadConnection(t *testing.T) {
 	}{
 		"HTTP/1.1, http.Client":     {ssmresumetest.NewServer, "HTTP/1.1", func(tr *http.Transport) aws.HTTPClient { return &http.Client{Transport: tr} }},
 		"HTTP/1.1, BuildableClient": {ssmresumetest.NewServer, "HTTP/1.1", func(*http.Transport) aws.HTTPClient { return awshttp.NewBuildableClient() }},
-		"HTTP/2, http.Client":       {ssmresumetest.NewTLSServer, "HTTP/2.0", func(tr *http.Transport) aws.HTTPClient { return &http.Client{Transport: tr} }},
-		"HTTP/2, BuildableClient": {ssmresumetest.NewTLSServer, "HTTP/2.0", func(tr *http.Transport) aws.HTTPClient {
+		"HTTP/2, http.Client":       {ssmresumetest.NewTLSServer, http2, func(tr *http.Transport) aws.HTTPClient { return &http.Client{Transport: tr} }},
+		"HTTP/2, BuildableClient": {ssmresumetest.NewTLSServer, http2, func(tr *http.Transport) aws.HTTPClient {
 			return awshttp.NewBuildableClient().WithTransportOptions(func(b *http.Transport) { b.TLSClientConfig.RootCAs = tr.TLSClientConfig.RootCAs })
 		}},
 	} {

@@ -62,6 +62,21 @@ func between(t *testing.T, what string, d, shortest, longest time.Duration) {
 	}
 }
 
+// http2 is what client and server speak over TLS, unless GODEBUG says otherwise.
+var http2 = func() string {
+	if g := os.Getenv("GODEBUG"); strings.Contains(g, "http2client=0") || strings.Contains(g, "http2server=0") {
+		return "HTTP/1.1"
+	}
+	return "HTTP/2.0"
+}()
+
+// needsHTTP2 skips a test where there is none.
+func needsHTTP2(t *testing.T) {
+	if http2 != "HTTP/2.0" {
+		t.Skip("GODEBUG has turned HTTP/2 off")
+	}
+}
+
 // leakedGoroutines waits up to 5 s for all but the runtime's and testing's own
 // goroutines to end, and returns the stacks of those that do not.
 func leakedGoroutines() string {

@@ -33,7 +33,7 @@ func TestHandshakeClient(t *testing.T) {
 		w.Header().Set("Upgrade", "websocket")
 		w.WriteHeader(http.StatusSwitchingProtocols)
 	}))
-	channel.EnableHTTP2 = true
+	channel.EnableHTTP2 = http2 == "HTTP/2.0"
 	channel.StartTLS()
 	defer channel.Close()
 	var proxied, dialled bool
@@ -66,8 +66,8 @@ func TestHandshakeClient(t *testing.T) {
 	}
 	spoken.Timeout = time.Minute
 	resp, err := spoken.Get(channel.URL)
-	if err != nil || proto != "HTTP/2.0" {
-		t.Fatalf("%v, %s, want HTTP/2", err, proto)
+	if err != nil || proto != http2 {
+		t.Fatalf("%v, %s, want %s", err, proto, http2)
 	}
 	resp.Body.Close()
 	built := awshttp.NewBuildableClient().WithTimeout(time.Minute).WithTransportOptions(func(b *http.Transport) {
@@ -110,6 +110,7 @@ func TestHandshakeClient(t *testing.T) {
 // overHTTP2 is a server, and clients of it that speak HTTP/2.
 func overHTTP2(t *testing.T) (*ssmresumetest.Server, map[string]aws.HTTPClient) {
 	t.Helper()
+	needsHTTP2(t)
 	srv := ssmresumetest.NewTLSServer()
 	t.Cleanup(srv.Close)
 	tr := srv.Config().HTTPClient.(*http.Client).Transport.(*http.Transport)

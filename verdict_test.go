@@ -57,6 +57,7 @@ func TestPeerWhoAnswered(t *testing.T) {
 // TestPeerOfHTTP2: a peer that ends the stream or the connection by a word has
 // answered; where a connection is lost, nobody has.
 func TestPeerOfHTTP2(t *testing.T) {
+	needsHTTP2(t)
 	cert := httptest.NewUnstartedServer(nil)
 	cert.StartTLS()
 	defer cert.Close()

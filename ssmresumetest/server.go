@@ -25,6 +25,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"runtime/debug"
 	"slices"
 	"strconv"
@@ -112,7 +113,8 @@ func NewServer() *Server {
 func NewTLSServer() *Server {
 	s := newServer()
 	s.http.Listener = s.link.listenOnLoopback()
-	s.http.EnableHTTP2 = true
+	// httptest would offer it, and net/http not speak it.
+	s.http.EnableHTTP2 = !strings.Contains(os.Getenv("GODEBUG"), "http2server=0")
 	s.http.StartTLS()
 	s.client = s.http.Client()
 	return s
