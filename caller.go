@@ -31,6 +31,7 @@ type shared struct {
 	signer   signer
 	clocks   sync.Map // of endpoint URLs, a *clock each
 	pool     pool
+	line     line // of its Reconnectors
 	warnHTTP sync.Once
 }
 

@@ -67,6 +67,29 @@ func (p *pace) afterAnswer(why error, asked time.Duration) time.Duration {
 	return p.spread(why, p.maxService, min(asked, maxRetryAfter))
 }
 
+// afterThrottling has all sessions of the client rest, and returns what comes on top
+// of that: the wait that the service has asked of this one. If nobody has got an
+// answer since the last rest, there may be others who call, and the next rest is the
+// shorter the more sessions there are: they ask as often as each would by itself.
+func (p *pace) afterThrottling(why error, l *line, asked time.Duration) time.Duration {
+	asked = min(asked, maxRetryAfter)
+	window := backoff(minServiceWait, 4, p.answers, p.maxService)
+	refused := p.answers
+	alone := p.afterAnswer(why, asked)
+	l.refused(why, func(waiting, inARow int) time.Duration {
+		limit := p.maxService
+		if inARow > 0 {
+			limit = max(limit/time.Duration(waiting), min(leastRest, limit))
+		}
+		shorter := backoff(minServiceWait, 4, min(refused, inARow), limit)
+		return time.Duration(float64(alone-asked) * float64(shorter) / float64(window))
+	})
+	if asked == 0 {
+		return 0
+	}
+	return alone
+}
+
 // afterSuccess is for a channel that drops at once. A long MaxServiceWait, which is
 // meant for a service in trouble, must not put off a session whose channel lived.
 func (p *pace) afterSuccess() {

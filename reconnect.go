@@ -30,6 +30,9 @@ type ReconnectorOptions struct {
 	// MaxServiceWait is the longest wait after an answer: waits are random in the
 	// upper three quarters of a window that grows fourfold from 1 s up to
 	// MaxServiceWait, plus what the answer's Retry-After asks for, 60 s at most.
+	// Sessions of a client that is throttled take turns, so that they are no herd to
+	// themselves: after a wait one of them asks, and each answer lets two more ask,
+	// until the next refusal.
 	// A channel that drops soon after a success is put off in the same way, by 25 s
 	// at most. Zero or below means 25 s; more than a year means a year.
 	MaxServiceWait time.Duration
@@ -53,7 +56,7 @@ type ReconnectorOptions struct {
 type Wait struct {
 	Attempt int           // attempts made since Resume was called; 0 before the first
 	Err     error         // why there is a wait; it holds no secret
-	Delay   time.Duration // how long it is, unless Wake or ctx ends it
+	Delay   time.Duration // how long it is, unless Wake or ctx ends it, or others of a throttled client come first
 	Elapsed time.Duration // since Resume was called
 }
 
@@ -180,18 +183,25 @@ func (r *Reconnector) resume(ctx context.Context) (*ResumeSessionOutput, error) 
 	}
 	start := time.Now()
 	r.outage.begin(start)
-	delay := r.pace.begin()
+	wait := r.pace.begin()
 	var last error // of the attempts
+	var v verdict  // on that
 	caller := r.caller.afresh(nil)
 	for attempt := 0; ; {
-		if attempt > 0 || delay > 0 {
+		tell := func(delay time.Duration) {
 			r.tell(ctx, p, Wait{Attempt: attempt, Err: r.pace.why, Delay: delay, Elapsed: time.Since(start)})
 		}
-		if ctxErr := r.sleep(ctx, p, delay); ctxErr != nil {
+		if wait > 0 || attempt > 0 && v.do != waitInLine {
+			tell(wait)
+		}
+		if ctxErr := r.sleep(ctx, p, wait, nil); ctxErr != nil {
 			return nil, gaveUp(ctxErr, attempt, last)
 		}
 		if r.first != nil {
 			return r.takeFirst()
+		}
+		if ctxErr := r.standInLine(ctx, p, tell); ctxErr != nil {
+			return nil, gaveUp(ctxErr, attempt, last)
 		}
 		attempt++
 		attemptStart := time.Now()
@@ -199,12 +209,14 @@ func (r *Reconnector) resume(ctx context.Context) (*ResumeSessionOutput, error) 
 		out, err := caller.attempt(ctx, peer, p)
 		switch {
 		case err == nil:
+			r.caller.line.tell(answered)
 			r.caller.keys.accepted()
 			if out, err = r.accept(out, "the answer"); err != nil {
 				r.pace.afterAnswer(err, 0)
 			}
 			return out, err
 		case ctx.Err() != nil:
+			r.caller.line.tell(unmade)
 			if peer.refused.Load() || peer.answered.Load() {
 				r.pace.afterAnswer(err, 0)
 			}
@@ -212,24 +224,48 @@ func (r *Reconnector) resume(ctx context.Context) (*ResumeSessionOutput, error) 
 		}
 		last = err
 		caller = caller.afresh(err)
-		v := verdictOn(err, peer, r.caller.namedRegion())
+		v = verdictOn(err, peer, r.caller.namedRegion())
 		switch v.do {
+		case waitInLine:
+			wait = r.pace.afterThrottling(err, &r.caller.line, retryAfterOf(err))
+		case waitForNetwork:
+			r.caller.line.tell(unreached)
+			wait = r.pace.afterSilence(err, time.Since(attemptStart))
+		case waitForService:
+			r.caller.line.tell(answered)
+			wait = r.pace.afterAnswer(err, retryAfterOf(err))
+		case waitForKeys:
+			r.caller.line.tell(answered)
+			left, _ := r.caller.keys.resting()
+			wait = r.pace.afterBadKeys(err, left)
 		case stop:
+			r.caller.line.tell(answered)
 			err = fmt.Errorf("%s: %w", v.reason, err)
 			r.pace.afterAnswer(err, 0)
 			return nil, err
-		case waitForService:
-			delay = r.pace.afterAnswer(err, retryAfterOf(err))
-		case waitForKeys:
-			left, _ := r.caller.keys.resting()
-			delay = r.pace.afterBadKeys(err, left)
-		case waitForNetwork:
-			delay = r.pace.afterSilence(err, time.Since(attemptStart))
 		}
 		if r.outage.note(v) {
 			r.warn(ctx, p, "ssmresume: a person must act")
 		}
 	}
+}
+
+// standInLine waits for the session's turn while the client is throttled.
+func (r *Reconnector) standInLine(ctx context.Context, p payload, tell func(time.Duration)) error {
+	rest, why := r.caller.line.closed()
+	if why == nil {
+		return nil
+	}
+	tell(r.pace.owe(why, rest, false)) // before it stands there: nobody waits for what is told
+	turn := r.caller.line.join()
+	if turn == nil {
+		return nil
+	}
+	err := r.sleep(ctx, p, rest, turn)
+	if err != nil {
+		r.caller.line.leave(turn)
+	}
+	return err
 }
 
 func (r *Reconnector) tell(ctx context.Context, p payload, w Wait) {
@@ -243,15 +279,20 @@ func (r *Reconnector) warn(ctx context.Context, p payload, msg string) {
 	r.caller.log(ctx, p, slog.LevelWarn, msg, slog.String("reason", r.outage.reason), slog.Duration("lasts", time.Since(r.outage.start)), slog.Any("error", r.pace.why))
 }
 
-// sleep returns ctx's error if that ends before the wait does.
-func (r *Reconnector) sleep(ctx context.Context, p payload, delay time.Duration) error {
+// sleep returns ctx's error if that ends before the wait does: delay, or until turn
+// is closed if that is not nil.
+func (r *Reconnector) sleep(ctx context.Context, p payload, delay time.Duration, turn <-chan struct{}) error {
 	timer := time.NewTimer(delay)
 	defer timer.Stop()
+	over := timer.C
+	if turn != nil {
+		over = nil
+	}
 	for {
 		if r.outage.isOverdue() {
 			r.warn(ctx, p, "ssmresume: the session is not back yet")
 		}
-		if ctx.Err() != nil || delay <= 0 {
+		if ctx.Err() != nil || delay <= 0 && turn == nil {
 			return ctx.Err()
 		}
 		var wake <-chan struct{}
@@ -261,7 +302,9 @@ func (r *Reconnector) sleep(ctx context.Context, p payload, delay time.Duration)
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-timer.C:
+		case <-over:
+			return nil
+		case <-turn:
 			return nil
 		case <-time.After(r.outage.untilOverdue()):
 		case _, open := <-wake:

@@ -78,7 +78,7 @@ func TestOutageIsReported(t *testing.T) {
 	}{
 		"refused":   {"nobody answers", 0},
 		"silent":    {"nobody answers", 10 * time.Second},
-		"throttled": {"the service is busy or fails", 0},
+		"throttled": {"the service allows no more requests for now", 0},
 	} {
 		for _, patience := range []time.Duration{time.Hour, 7 * time.Second} { // of each Resume
 			synctest.Test(t, func(t *testing.T) {

@@ -30,6 +30,7 @@ type action int
 const (
 	stop           action = iota // trying again cannot help
 	waitForService               // an answer came: spare who gave it
+	waitInLine                   // the service allows the account no more calls for now
 	waitForKeys                  // somebody must renew them
 	waitForNetwork               // no answer came: trying costs nobody anything
 )
@@ -83,6 +84,8 @@ func verdictOn(err error, peer *peer, region string) verdict {
 		return verdict{do: waitForService, reason: "the answer names no error: a page, a redirect, {}"}
 	case !isServices(response):
 		return verdict{do: waitForService, reason: "the answer is not the service's: it has neither a request ID nor its content type"}
+	case errors.As(err, new(*ThrottlingError)):
+		return verdict{do: waitInLine, reason: "the service allows no more requests for now"}
 	case contradicts(response.HTTPStatusCode()):
 		return verdict{do: waitForService, reason: "the answer's status says that somebody could not do it now"}
 	case refused && isFixed(credentials.Source):
@@ -99,8 +102,8 @@ func verdictOn(err error, peer *peer, region string) verdict {
 		return verdict{do: stop, reason: "the secret key or the clock is wrong"}
 	case *ValidationError:
 		return verdict{do: stop, reason: "the service finds the request wrong"}
-	case *ThrottlingError, *InternalServerError:
-		return verdict{do: waitForService, reason: "the service is busy or fails"}
+	case *InternalServerError:
+		return verdict{do: waitForService, reason: "the service fails"}
 	}
 	_, retryable := retry.DefaultRetryableErrorCodes[apiErr.ErrorCode()]
 	if status := response.HTTPStatusCode(); status < 400 || status == http.StatusRequestTimeout || retryable {
