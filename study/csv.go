@@ -1,69 +1,17 @@
 package main
 
 import (
-	"bytes"
-	"encoding/csv"
 	"fmt"
-	"io"
-	"os"
-	"path/filepath"
 	"slices"
-	"strconv"
 	"time"
+
+	"github.com/ssmresume/ssmresume/study/internal/figure"
 )
-
-// content writes a file.
-type content func(io.Writer) error
-
-func writeFiles(dir string, files map[string]content) error {
-	if err := os.MkdirAll(dir, 0o777); err != nil {
-		return err
-	}
-	for name, write := range files {
-		var buf bytes.Buffer
-		if err := write(&buf); err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
-		if err := os.WriteFile(filepath.Join(dir, name), buf.Bytes(), 0o666); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func csvOf(header []string, rows func(row func(...any))) content {
-	return func(w io.Writer) error {
-		out := csv.NewWriter(w)
-		if err := out.Write(header); err != nil {
-			return err
-		}
-		rows(func(cells ...any) {
-			var line []string
-			for _, c := range cells {
-				line = append(line, csvText(c))
-			}
-			_ = out.Write(line) // Error tells
-		})
-		out.Flush()
-		return out.Error()
-	}
-}
-
-// csvText writes times in seconds.
-func csvText(v any) string {
-	switch v := v.(type) {
-	case time.Duration:
-		return fmt.Sprintf("%.3f", v.Seconds())
-	case float64:
-		return fmt.Sprintf("%.3f", v)
-	}
-	return fmt.Sprint(v)
-}
 
 // outageCSV has, for sessions that were lost or waiting in every trial, the time
 // from the network's loss until they were given up.
-func outageCSV(cells []cell) content {
-	return csvOf([]string{"kind", "outage_s", "policy", "clock", "trials", "resumed", "lost", "waiting", "least_s", "median_s", "p95_s", "longest_s", "mean_connects"}, func(row func(...any)) {
+func outageCSV(cells []cell) figure.Content {
+	return figure.CSV([]string{"kind", "outage_s", "policy", "clock", "trials", "resumed", "lost", "waiting", "least_s", "median_s", "p95_s", "longest_s", "mean_connects"}, func(row func(...any)) {
 		for _, c := range cells {
 			one := func(clock string, s stats, dials any) {
 				row(c.kind, c.length, c.policy.name, clock, s.n, s.outcomes[resumed], s.outcomes[lost], s.outcomes[waiting], s.least, s.median, s.p95, s.longest, dials)
@@ -78,8 +26,8 @@ func outageCSV(cells []cell) content {
 	})
 }
 
-func herdCSV(herds []herd) content {
-	return csvOf([]string{"code", "sessions", "policy", "calls", "back", "lost", "waiting", "half_s", "p99_s", "all_s", "wall_s", "bytes_per_session"}, func(row func(...any)) {
+func herdCSV(herds []herd) figure.Content {
+	return figure.CSV([]string{"code", "sessions", "policy", "calls", "back", "lost", "waiting", "half_s", "p99_s", "all_s", "wall_s", "bytes_per_session"}, func(row func(...any)) {
 		for _, h := range herds {
 			one := func(code string, res herdResult, memory any) {
 				row(code, res.sessions, res.policy, res.calls, len(res.back), res.lost, res.waiting, res.csvAt(0.5), res.csvAt(0.99), res.csvAt(1), res.wall, memory)
@@ -113,8 +61,8 @@ func largest(herds []herd) []herd {
 	return of
 }
 
-func herdCurveCSV(herds []herd) content {
-	return csvOf([]string{"policy", "sessions", "time_s", "back"}, func(row func(...any)) {
+func herdCurveCSV(herds []herd) figure.Content {
+	return figure.CSV([]string{"policy", "sessions", "time_s", "back"}, func(row func(...any)) {
 		for _, h := range largest(herds) {
 			for i := range curvePoints {
 				n := (i + 1) * len(h.model.back) / curvePoints
@@ -126,8 +74,8 @@ func herdCurveCSV(herds []herd) content {
 	})
 }
 
-func sweepCSV(s sweep) content {
-	return csvOf([]string{"option", "value_s", "setting", "trials", "calls_per_session", "half_s", "p99_s", "all_s", "median_s", "p95_s", "longest_s", "mean_connects"}, func(row func(...any)) {
+func sweepCSV(s sweep) figure.Content {
+	return figure.CSV([]string{"option", "value_s", "setting", "trials", "calls_per_session", "half_s", "p99_s", "all_s", "median_s", "p95_s", "longest_s", "mean_connects"}, func(row func(...any)) {
 		for _, h := range s.maxServiceWait {
 			row("MaxServiceWait", h.maxServiceWait, fmt.Sprintf("herd of %d, median run", h.sessions), modelRuns, h.callsEach(), h.csvAt(0.5), h.csvAt(0.99), h.csvAt(1), "", "", "", "")
 		}
@@ -143,70 +91,26 @@ func sweepCSV(s sweep) content {
 	})
 }
 
-// A record is a line of a CSV file, by the names of its columns.
-type record struct {
-	values map[string]string
-	err    error // the first
-}
-
-func readCSV(name string) ([]record, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	lines, err := csv.NewReader(f).ReadAll()
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	if len(lines) < 2 {
-		return nil, fmt.Errorf("%s: there is nothing in it", name)
-	}
-	var records []record
-	for _, line := range lines[1:] {
-		r := record{values: map[string]string{}}
-		for i, value := range line {
-			r.values[lines[0][i]] = value
-		}
-		records = append(records, r)
-	}
-	return records, nil
-}
-
-func (r *record) number(column string) float64 {
-	n, err := strconv.ParseFloat(r.values[column], 64)
-	if err != nil && r.err == nil {
-		r.err = fmt.Errorf("column %s: %w", column, err)
-	}
-	return n
-}
-
-func (r *record) count(column string) int { return int(r.number(column)) }
-
-func (r *record) seconds(column string) time.Duration {
-	return time.Duration(r.number(column) * float64(time.Second)).Round(time.Millisecond)
-}
-
 // readOutages reads of outageCSV what a plot shows.
 func readOutages(name string) ([]cell, error) {
-	records, err := readCSV(name)
+	records, err := figure.ReadCSV(name)
 	if err != nil {
 		return nil, err
 	}
 	var cells []cell
 	for _, r := range records {
-		if r.values["clock"] != "fake" {
+		if r.Values["clock"] != "fake" {
 			continue
 		}
-		c := cell{length: r.seconds("outage_s"), fake: stats{
-			n:        r.count("trials"),
-			outcomes: map[outcome]int{resumed: r.count("resumed"), lost: r.count("lost"), waiting: r.count("waiting")},
-			median:   r.seconds("median_s"),
-			p95:      r.seconds("p95_s"),
+		c := cell{length: r.Seconds("outage_s"), fake: stats{
+			n:        r.Count("trials"),
+			outcomes: map[outcome]int{resumed: r.Count("resumed"), lost: r.Count("lost"), waiting: r.Count("waiting")},
+			median:   r.Seconds("median_s"),
+			p95:      r.Seconds("p95_s"),
 		}}
-		c.kind, c.policy.name = outageKind(r.values["kind"]), r.values["policy"]
-		if r.err != nil {
-			return nil, fmt.Errorf("%s: %w", name, r.err)
+		c.kind, c.policy.name = outageKind(r.Values["kind"]), r.Values["policy"]
+		if r.Err != nil {
+			return nil, fmt.Errorf("%s: %w", name, r.Err)
 		}
 		cells = append(cells, c)
 	}
@@ -215,34 +119,34 @@ func readOutages(name string) ([]cell, error) {
 
 // readHerds reads of herdCSV and herdCurveCSV what a plot shows.
 func readHerds(name, curveName string) ([]herd, error) {
-	records, err := readCSV(name)
+	records, err := figure.ReadCSV(name)
 	if err != nil {
 		return nil, err
 	}
-	curve, err := readCSV(curveName)
+	curve, err := figure.ReadCSV(curveName)
 	if err != nil {
 		return nil, err
 	}
 	var herds []herd
 	for _, r := range records {
-		if r.values["code"] != "model" {
+		if r.Values["code"] != "model" {
 			continue
 		}
-		h := herdResult{policy: r.values["policy"], sessions: r.count("sessions"), calls: r.count("calls"), lost: r.count("lost")}
-		back := r.count("back")
-		if r.err != nil {
-			return nil, fmt.Errorf("%s: %w", name, r.err)
+		h := herdResult{policy: r.Values["policy"], sessions: r.Count("sessions"), calls: r.Count("calls"), lost: r.Count("lost")}
+		back := r.Count("back")
+		if r.Err != nil {
+			return nil, fmt.Errorf("%s: %w", name, r.Err)
 		}
 		for _, r := range curve {
-			if r.values["policy"] == h.policy && r.count("sessions") == h.sessions {
-				h.back = append(h.back, slices.Repeat([]time.Duration{r.seconds("time_s")}, r.count("back")-len(h.back))...)
+			if r.Values["policy"] == h.policy && r.Count("sessions") == h.sessions {
+				h.back = append(h.back, slices.Repeat([]time.Duration{r.Seconds("time_s")}, r.Count("back")-len(h.back))...)
 			}
-			if r.err != nil {
-				return nil, fmt.Errorf("%s: %w", curveName, r.err)
+			if r.Err != nil {
+				return nil, fmt.Errorf("%s: %w", curveName, r.Err)
 			}
 		}
 		herds = append(herds, herd{policy: policy{name: h.policy}, model: h})
-		if isLargest := r.values["sessions"] == records[len(records)-1].values["sessions"]; isLargest && len(h.back) != back {
+		if isLargest := r.Values["sessions"] == records[len(records)-1].Values["sessions"]; isLargest && len(h.back) != back {
 			return nil, fmt.Errorf("%s: %d of %d sessions of %s are in %s", name, len(h.back), back, h.policy, curveName)
 		}
 	}

@@ -23,6 +23,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/ssmresume/ssmresume/study/internal/figure"
 )
 
 func main() {
@@ -66,7 +68,7 @@ func plotAgain(dir string) error {
 	if err != nil {
 		return err
 	}
-	return writeFiles(dir, map[string]content{"outage.svg": outagePlot(cells), "herd.svg": herdPlot(herds)})
+	return figure.WriteFiles(dir, map[string]figure.Content{"outage.svg": outagePlot(cells), "herd.svg": herdPlot(herds)})
 }
 
 func study(t *testing.T, p plan, w io.Writer, out string) error {
@@ -81,7 +83,7 @@ func study(t *testing.T, p plan, w io.Writer, out string) error {
 	printLoopback(w, p, real)
 	herds := p.allHerds(t)
 	printHerds(w, p, herds)
-	files := map[string]content{
+	files := map[string]figure.Content{
 		"outage.csv":     outageCSV(append(cells, real...)),
 		"herd.csv":       herdCSV(herds),
 		"herd-curve.csv": herdCurveCSV(herds),
@@ -93,7 +95,7 @@ func study(t *testing.T, p plan, w io.Writer, out string) error {
 		printSweep(w, p, s)
 		files["sweep.csv"] = sweepCSV(s)
 	}
-	if err := writeFiles(out, files); err != nil {
+	if err := figure.WriteFiles(out, files); err != nil {
 		return err
 	}
 	fmt.Fprintf(w, "\nCSV and SVG files are in %s. It took %.0f s.\n", out, time.Since(start).Seconds())

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"image/color"
 	"io"
@@ -9,65 +8,20 @@ import (
 	"time"
 
 	"gonum.org/v1/plot"
-	"gonum.org/v1/plot/font"
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 	"gonum.org/v1/plot/vg/vgsvg"
+
+	"github.com/ssmresume/ssmresume/study/internal/figure"
 )
 
-// look tells the policies apart without colour too, in the order of policies.
-type look struct {
-	color  color.Color
-	shape  draw.GlyphDrawer
-	dashes []vg.Length
-	width  vg.Length
-}
-
-var looks = []look{
-	{color.RGBA{R: 0x00, G: 0x5a, B: 0xb5, A: 0xff}, draw.CircleGlyph{}, nil, vg.Points(2.4)},
-	{color.RGBA{R: 0x77, G: 0x77, B: 0x77, A: 0xff}, draw.CrossGlyph{}, []vg.Length{vg.Points(1.5), vg.Points(2.5)}, vg.Points(1.6)},
-	{color.RGBA{R: 0xd5, G: 0x5e, B: 0x00, A: 0xff}, draw.TriangleGlyph{}, []vg.Length{vg.Points(6), vg.Points(3)}, vg.Points(1.4)},
-	{color.Black, draw.BoxGlyph{}, []vg.Length{vg.Points(8), vg.Points(2), vg.Points(1.5), vg.Points(2)}, vg.Points(1.4)},
-}
-
-func (l look) line() draw.LineStyle {
-	return draw.LineStyle{Color: l.color, Width: l.width, Dashes: l.dashes}
-}
-
-func (l look) glyph() draw.GlyphStyle {
-	return draw.GlyphStyle{Color: l.color, Shape: l.shape, Radius: vg.Points(4)}
-}
-
-func newPlot() *plot.Plot {
-	plot.DefaultFont = font.Font{Typeface: "Liberation", Variant: "Sans"}
-	plotter.DefaultFont = plot.DefaultFont
-	p := plot.New()
-	p.Title.TextStyle.Font.Size = 13
-	p.Title.Padding = vg.Points(6)
-	for _, axis := range []*plot.Axis{&p.X, &p.Y} {
-		axis.Label.TextStyle.Font.Size = 12
-		axis.Tick.Label.Font.Size = 10.5
-		axis.Padding = 0
-	}
-	p.Legend.TextStyle.Font.Size = 12
-	p.Legend.ThumbnailWidth = vg.Points(38)
-	return p
-}
-
-func grid() *plotter.Grid {
-	g := plotter.NewGrid()
-	g.Horizontal.Color, g.Vertical.Color = color.Gray{0xdd}, color.Gray{0xdd}
-	return g
-}
-
-// sheet gives a drawing a background and an edge of its own: the page around it
-// may be dark.
-func sheet(dc draw.Canvas) {
-	dc.SetColor(color.White)
-	dc.Fill(dc.Rectangle.Path())
-	dc.SetLineStyle(draw.LineStyle{Color: color.Gray{0xbb}, Width: vg.Points(1)})
-	dc.Stroke(draw.Crop(dc, vg.Points(0.5), -vg.Points(0.5), vg.Points(0.5), -vg.Points(0.5)).Path())
+// The policies, in the order of policies.
+var looks = []figure.Look{
+	{Color: color.RGBA{R: 0x00, G: 0x5a, B: 0xb5, A: 0xff}, Shape: draw.CircleGlyph{}, Width: vg.Points(2.4)},
+	{Color: color.RGBA{R: 0x77, G: 0x77, B: 0x77, A: 0xff}, Shape: draw.CrossGlyph{}, Dashes: []vg.Length{vg.Points(1.5), vg.Points(2.5)}, Width: vg.Points(1.6)},
+	{Color: color.RGBA{R: 0xd5, G: 0x5e, B: 0x00, A: 0xff}, Shape: draw.TriangleGlyph{}, Dashes: []vg.Length{vg.Points(6), vg.Points(3)}, Width: vg.Points(1.4)},
+	{Color: color.Black, Shape: draw.BoxGlyph{}, Dashes: []vg.Length{vg.Points(8), vg.Points(2), vg.Points(1.5), vg.Points(2)}, Width: vg.Points(1.4)},
 }
 
 // The outage plot's vertical scale, in seconds; its top row is for sessions that
@@ -82,12 +36,12 @@ const (
 
 // outagePlot has a panel for each kind of outage: the median until a session is
 // back, with a bar up to the 95 % quantile.
-func outagePlot(cells []cell) content {
+func outagePlot(cells []cell) figure.Content {
 	return func(w io.Writer) error {
 		const width, height, head = 940, 440, 34
 		canvas := vgsvg.New(vg.Points(width), vg.Points(height))
 		dc := draw.New(canvas)
-		sheet(dc)
+		figure.Sheet(dc)
 		var row []*plot.Plot
 		for _, kind := range outageKinds {
 			panel, err := outagePanel(cells, kind)
@@ -108,19 +62,19 @@ func outagePlot(cells []cell) content {
 		label.Font.Size = 11 // there is room where a reader's font is wider
 		dc.FillText(label, vg.Point{X: vg.Points(8), Y: vg.Points(height-head) / 2}, "from network back to session back: median, bar up to the 95th percentile")
 		for i, policy := range policies() {
-			legend := newPlot().Legend
+			legend := figure.NewPlot().Legend
 			legend.Left, legend.Top = true, true
-			line := &plotter.Line{LineStyle: looks[i].line()}
-			points := &plotter.Scatter{GlyphStyle: looks[i].glyph()}
+			line := &plotter.Line{LineStyle: looks[i].Line()}
+			points := &plotter.Scatter{GlyphStyle: looks[i].Glyph()}
 			legend.Add(policy.name, line, points)
 			legend.Draw(draw.Crop(dc, vg.Points(150+float64(i)*180), 0, 0, -vg.Points(12)))
 		}
-		return writeSVG(w, canvas)
+		return figure.WriteSVG(w, canvas)
 	}
 }
 
 func outagePanel(cells []cell, kind outageKind) (*plot.Plot, error) {
-	panel := newPlot()
+	panel := figure.NewPlot()
 	panel.Title.Text = map[outageKind]string{
 		refused:            "refused",
 		unanswered:         "unanswered, old connection dead",
@@ -138,7 +92,7 @@ func outagePanel(cells []cell, kind outageKind) (*plot.Plot, error) {
 		{Value: 0.1, Label: "0.1 s"}, {Value: 1, Label: "1 s"}, {Value: 10, Label: "10 s"},
 		{Value: 60, Label: "1 min"}, {Value: 600, Label: "10 min"}, {Value: 3600, Label: "1 h"}, {Value: lostRow, Label: "lost"},
 	}
-	panel.Add(grid())
+	panel.Add(figure.Grid())
 	limit, err := plotter.NewLine(plotter.XYs{{X: 0.6, Y: longest}, {X: 3000, Y: longest}})
 	if err != nil {
 		return nil, err
@@ -168,7 +122,7 @@ func outagePanel(cells []cell, kind outageKind) (*plot.Plot, error) {
 			if err != nil {
 				return err
 			}
-			line.LineStyle = looks[i].line()
+			line.LineStyle = looks[i].Line()
 			panel.Add(line)
 			run = nil
 			return nil
@@ -205,7 +159,7 @@ func outagePanel(cells []cell, kind outageKind) (*plot.Plot, error) {
 			if err != nil {
 				return nil, err
 			}
-			b.Color, b.Width, b.CapWidth = looks[i].color, vg.Points(1), vg.Points(4)
+			b.Color, b.Width, b.CapWidth = looks[i].Color, vg.Points(1), vg.Points(4)
 			panel.Add(b)
 		}
 		for _, xys := range []plotter.XYs{bars.XYs, gone.XYs} {
@@ -216,7 +170,7 @@ func outagePanel(cells []cell, kind outageKind) (*plot.Plot, error) {
 			if err != nil {
 				return nil, err
 			}
-			s.GlyphStyle = looks[i].glyph()
+			s.GlyphStyle = looks[i].Glyph()
 			panel.Add(s)
 		}
 		if len(gone.XYs) > 0 {
@@ -226,7 +180,7 @@ func outagePanel(cells []cell, kind outageKind) (*plot.Plot, error) {
 			}
 			for j := range labels.TextStyle {
 				labels.TextStyle[j].Font.Size = 9.5
-				labels.TextStyle[j].Color = looks[i].color
+				labels.TextStyle[j].Color = looks[i].Color
 				labels.TextStyle[j].XAlign = draw.XCenter
 			}
 			labels.Offset = vg.Point{Y: vg.Points(5)}
@@ -252,14 +206,14 @@ func thinned(ticks plot.ConstantTicks) plot.ConstantTicks {
 }
 
 // herdPlot shows the share of the largest herd that is back over time.
-func herdPlot(herds []herd) content {
+func herdPlot(herds []herd) figure.Content {
 	return func(w io.Writer) error {
 		of := largest(herds)
-		p := newPlot()
+		p := figure.NewPlot()
 		p.Title.Text = fmt.Sprintf("%s sessions in %d accounts lose their channel in the same second", thousands(of[0].model.sessions), herdAccounts)
 		p.X.Label.Text = fmt.Sprintf("seconds since then (the service answers %d calls a second for each account)", herdRate)
 		p.Y.Label.Text = "share of the sessions that is back, %"
-		p.Add(grid())
+		p.Add(figure.Grid())
 		var end time.Duration
 		for _, h := range of {
 			end = max(end, h.model.back[len(h.model.back)-1])
@@ -269,15 +223,15 @@ func herdPlot(herds []herd) content {
 		if p.X.Max < 2*step {
 			step = math.Ceil(p.X.Max / 10)
 		}
-		p.X.Tick.Marker, p.Y.Tick.Marker = every(step), every(20)
-		legend := newPlot().Legend
+		p.X.Tick.Marker, p.Y.Tick.Marker = figure.Every(step), figure.Every(20)
+		legend := figure.NewPlot().Legend
 		legend.Left, legend.Padding = true, vg.Points(4)
 		for i, h := range of {
 			line, err := plotter.NewLine(backCurve(h.model, p.X.Max))
 			if err != nil {
 				return err
 			}
-			line.LineStyle = looks[i].line()
+			line.LineStyle = looks[i].Line()
 			if h.policy.name == ours {
 				line.Width = vg.Points(5.5) // another lies on it
 			} else { // in grey, too, it shows where it lies on another
@@ -295,13 +249,13 @@ func herdPlot(herds []herd) content {
 		const width, height = 720, 400
 		canvas := vgsvg.New(vg.Points(width), vg.Points(height))
 		dc := draw.New(canvas)
-		sheet(dc)
+		figure.Sheet(dc)
 		p.Draw(draw.Crop(dc, vg.Points(8), -vg.Points(14), vg.Points(6), -vg.Points(8)))
 		at := draw.Crop(dc, vg.Points(width*0.36), -vg.Points(24), vg.Points(58), 0)
 		box := legend.Rectangle(at)
 		dc.FillPolygon(color.White, []vg.Point{{X: at.Min.X - 6, Y: box.Min.Y - 6}, {X: at.Max.X, Y: box.Min.Y - 6}, {X: at.Max.X, Y: box.Max.Y + 6}, {X: at.Min.X - 6, Y: box.Max.Y + 6}})
 		legend.Draw(at)
-		return writeSVG(w, canvas)
+		return figure.WriteSVG(w, canvas)
 	}
 }
 
@@ -315,25 +269,4 @@ func backCurve(h herdResult, end float64) plotter.XYs {
 		}
 	}
 	return append(xys, plotter.XY{X: end, Y: 100 * float64(n) / float64(h.sessions)})
-}
-
-// every returns ticks at the multiples of step.
-func every(step float64) plot.Ticker {
-	return plot.TickerFunc(func(least, most float64) (ticks []plot.Tick) {
-		for v := math.Ceil(least/step) * step; v <= most; v += step {
-			ticks = append(ticks, plot.Tick{Value: v, Label: fmt.Sprintf("%.0f", v)})
-		}
-		return ticks
-	})
-}
-
-// writeSVG names fonts as wide as the one that was measured, for readers who do
-// not have that.
-func writeSVG(w io.Writer, canvas *vgsvg.Canvas) error {
-	var buf bytes.Buffer
-	if _, err := canvas.WriteTo(&buf); err != nil {
-		return err
-	}
-	_, err := w.Write(bytes.ReplaceAll(buf.Bytes(), []byte("font-family:Liberation Sans;"), []byte("font-family:Liberation Sans,Arial,Helvetica,sans-serif;")))
-	return err
 }
