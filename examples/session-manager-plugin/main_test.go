@@ -31,6 +31,9 @@ import (
 // runVariable makes the test binary the plugin. The AWS CLI hands it on.
 const runVariable = "SESSION_MANAGER_PLUGIN_TEST_RUN"
 
+// responseVariable is where the AWS CLI puts the response of StartSession.
+const responseVariable = "AWS_SSM_START_SESSION_RESPONSE"
+
 func TestMain(m *testing.M) {
 	if os.Getenv(runVariable) != "" {
 		main()
@@ -255,7 +258,7 @@ func greet(_ context.Context, t *datachanneltest.Terminal) int {
 	buf := make([]byte, 4096)
 	for {
 		n, err := t.Stdin.Read(buf)
-		if err != nil || bytes.Contains(buf[:n], []byte("exit")) || bytes.IndexByte(buf[:n], endOfInput) >= 0 {
+		if err != nil || bytes.Contains(buf[:n], []byte("exit")) || bytes.IndexByte(buf[:n], 0x04) >= 0 {
 			return 0
 		}
 		fmt.Fprintf(t.Stdout, "%q", buf[:n])
@@ -436,27 +439,9 @@ func TestNoCredentials(t *testing.T) {
 	}
 }
 
-// TestEndpoint: the argument is that of Systems Manager, or ignored.
+// TestEndpoint: one that is not Systems Manager's is ignored.
 func TestEndpoint(t *testing.T) {
 	t.Parallel()
-	for s, want := range map[string]bool{
-		"https://ssm.us-east-2.amazonaws.com":                     true,
-		"https://ssm.us-east-2.amazonaws.com/":                    true,
-		"https://vpce-0a1b-2c3d.ssm.us-east-2.vpce.amazonaws.com": true,
-		"http://localhost:4566":                                   true,
-		"":                                                        false,
-		"ssm.us-east-2.amazonaws.com":                             false,
-		"https://ecs.us-east-2.amazonaws.com":                     false,
-		"https://vpce-0a1b-2c3d.ecs.us-east-2.vpce.amazonaws.com": false,
-		"wss://ssmmessages.us-east-2.amazonaws.com/v1/data-channel/ana-0a1b?role=publish_subscribe": false,
-		"https://ssmmessages.us-east-2.amazonaws.com/v1/data-channel/ana-0a1b":                      false,
-		"%": false,
-	} {
-		if got := parseEndpoint(s); got != s && want || got != "" && !want {
-			t.Errorf("%q: %q", s, got)
-		}
-	}
-
 	f := newFixture(t)
 	first, session := f.srv.Start(datachanneltest.Options{Program: greet})
 	cmd := f.plugin(first, parameters, first.StreamURL.DialURL())
