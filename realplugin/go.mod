@@ -25,8 +25,8 @@ require (
 	github.com/creack/pty v1.1.24 // indirect
 	github.com/fsnotify/fsnotify v1.10.1 // indirect
 	github.com/gorilla/websocket v1.5.3 // indirect
-	github.com/ssmresume/ssmresume v0.1.0 // indirect
-	github.com/ssmresume/ssmresume/datachannel v0.1.0 // indirect
+	github.com/ssmresume/ssmresume v0.1.0
+	github.com/ssmresume/ssmresume/datachannel v0.1.0
 	github.com/stretchr/objx v0.5.3 // indirect
 	github.com/stretchr/testify v1.12.1 // indirect
 	github.com/twinj/uuid v0.0.0-20151029044442-89173bcdda19 // indirect; v1.0.0 needs a module that cannot be had

@@ -1,5 +1,0 @@
-package main
-
-import "os"
-
-var signalKeys = map[os.Signal]byte{os.Interrupt: 0x03} // Ctrl-C

@@ -1,0 +1,2 @@
+// Package shellsession is empty: package session needs no import to know shells.
+package shellsession
