@@ -1,7 +1,11 @@
 package ssmresume_test
 
 import (
+	"errors"
+	"io/fs"
 	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -23,6 +27,95 @@ func TestLoop(t *testing.T) {
 		same(t, name, loops["README.md"], loop)
 		if !strings.Contains(loop, "rc.Resume(ctx)") || !strings.Contains(loop, "401 or 403") {
 			t.Errorf("%s: the loop is\n%s", name, loop)
+		}
+	}
+}
+
+// An excerpt is a block of a guide whose text stands in a file, or, of a change, in
+// two: what is before it and what is after it.
+var excerpt = regexp.MustCompile("(?m)^(?:<!-- (.*) -->\n)?```([a-z]+)\n((?s:.*?))^```$")
+
+// TestGuides: what the guides quote stands in files that are built and tested.
+func TestGuides(t *testing.T) {
+	guides, err := filepath.Glob("docs/*.md")
+	if err != nil || len(guides) == 0 {
+		t.Fatal(guides, err)
+	}
+	if _, err := os.Stat("compat"); errors.Is(err, fs.ErrNotExist) {
+		t.Skip("the other modules are not here")
+	}
+	for _, guide := range guides {
+		quoted := 0
+		for _, block := range excerpt.FindAllStringSubmatch(readText(t, guide), -1) {
+			files, language, text := strings.Fields(block[1]), block[2], block[3]
+			switch {
+			case language == "sh":
+			case language == "diff" && len(files) == 2:
+				before, after := sides(text)
+				holds(t, guide, files[0], before)
+				holds(t, guide, files[1], after)
+				quoted++
+			case language != "diff" && len(files) == 1:
+				holds(t, guide, files[0], text)
+				quoted++
+			default:
+				t.Errorf("%s: say in a comment of the line before where this stands:\n%s", guide, text)
+			}
+		}
+		if quoted == 0 {
+			t.Errorf("%s quotes nothing", guide)
+		}
+	}
+}
+
+// sides are the texts before and after a change.
+func sides(diff string) (before, after string) {
+	for line := range strings.Lines(diff) {
+		switch rest := line[1:]; line[0] {
+		case '-':
+			before += rest
+		case '+':
+			after += rest
+		default:
+			before += rest
+			after += rest
+		}
+	}
+	return before, after
+}
+
+func holds(t *testing.T, guide, file, text string) {
+	t.Helper()
+	if !strings.Contains("\n"+readText(t, file), "\n"+text) {
+		t.Errorf("%s quotes what %s does not hold:\n%s", guide, file, text)
+	}
+}
+
+func readText(t *testing.T, name string) string {
+	t.Helper()
+	b, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.ReplaceAll(string(b), "\r\n", "\n")
+}
+
+var link = regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)`)
+
+// TestGuideLinks lead to what is there.
+func TestGuideLinks(t *testing.T) {
+	guides, err := filepath.Glob("docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat("compat"); errors.Is(err, fs.ErrNotExist) {
+		t.Skip("the other modules are not here")
+	}
+	for _, guide := range guides {
+		for _, to := range link.FindAllStringSubmatch(readText(t, guide), -1) {
+			if _, err := os.Stat(filepath.Join(filepath.Dir(guide), to[1])); err != nil {
+				t.Error(err)
+			}
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -160,6 +161,13 @@ func TestLeftover(t *testing.T) {
 // TestFindLeftovers: the command of docs/adopt.md finds them.
 func TestFindLeftovers(t *testing.T) {
 	const command = `git grep -nE 'types\.(DoesNotExistException|InternalServerError)\b' -- '*.go'`
+	guide, err := os.ReadFile("../docs/adopt.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(guide), "\n"+command+"\n") {
+		t.Error("docs/adopt.md has another command")
+	}
 	if _, err := exec.LookPath("sh"); err != nil {
 		t.Skip(err)
 	}

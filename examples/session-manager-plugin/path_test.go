@@ -123,8 +123,16 @@ func TestPathPython(t *testing.T) {
 // TestWhichPlugin: by the commands of docs/adopt.md it can be told from AWS's, whose
 // words it has.
 func TestWhichPlugin(t *testing.T) {
+	const command = `go version -m "$(command -v session-manager-plugin)" | grep -w path`
+	guide, err := os.ReadFile("../../docs/adopt.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(guide), "\n"+command+"\n") {
+		t.Error("docs/adopt.md has another command")
+	}
 	t.Setenv("PATH", filepath.Dir(binary(t))+string(filepath.ListSeparator)+os.Getenv("PATH"))
-	out, err := exec.CommandContext(t.Context(), "sh", "-c", `go version -m "$(command -v session-manager-plugin)" | grep -w path`).CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), "sh", "-c", command).CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "github.com/ssmresume/ssmresume/examples/session-manager-plugin") {
 		t.Errorf("%v, %s", err, out)
 	}
