@@ -12,8 +12,8 @@
 // It starts nothing, ends nothing and types nothing. It calls, with your
 // credentials and as often as this:
 //
-//	ssm:ResumeSession           twice, or once with --no-drop; more often, six times at
-//	                            most, only where AWS throttles it or refuses the channel
+//	ssm:ResumeSession           twice, or once with --no-drop; a few times more only
+//	                            where AWS throttles it or refuses the channel
 //	ssmmessages:OpenDataChannel as often: the WebSocket of the data channel
 //
 // and nothing else, but for what finding your credentials takes, as in the AWS CLI
@@ -91,7 +91,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	c := newCheck(o, stderr)
 	passed := c.run(ctx)
-	fmt.Fprint(stderr, "\nThe report, for an issue; read it before you paste it:\n\n")
+	fmt.Fprint(stderr, "\nThe report for an issue is on standard output. Read it before you paste it.\n\n")
 	io.WriteString(stdout, c.report())
 	switch {
 	case ctx.Err() != nil:

@@ -419,6 +419,7 @@ func TestMask(t *testing.T) {
 		"i-02573cafcfe0a1b2c and mi-0123456789abcdef0":          "i-<masked> and mi-<masked>",
 		"wss://h/v1/data-channel/x?role=a&b=c&d":                "wss://h/v1/data-channel/x?<masked>",
 		"profile majors of a.b@example.com":                     "profile <profile> of <address>",
+		"https://d-9067.awsapps.com/start":                      "https://<portal>.awsapps.com/start",
 		"two\nlines\x1b[31m":                                    "two lines [31m",
 	} {
 		if got := m.text(in); strings.TrimSpace(got) != want {

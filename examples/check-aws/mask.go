@@ -90,6 +90,7 @@ var patterns = []struct {
 	{regexp.MustCompile(`\b(i|mi|eni|vpc|vpce|subnet|sg|eipalloc)-[0-9a-zA-Z]{8,17}(?:-[0-9a-z]+)?\b`), "$1-<masked>"},
 	{regexp.MustCompile(`[^\s"'<>/,;:=()]+@[^\s"'<>/,;:=()]+\.[^\s"'<>/,;:=()]+`), "<address>"},
 	{regexp.MustCompile(`\b[0-9]{12}\b`), "<account>"},
+	{regexp.MustCompile(`[0-9A-Za-z-]+\.awsapps\.com`), "<portal>.awsapps.com"},
 }
 
 var maybeIP = regexp.MustCompile(`[0-9a-fA-F:.]*[:.][0-9a-fA-F:.]*[0-9a-fA-F]`)

@@ -122,7 +122,7 @@ func (c *check) report() string {
 		}
 		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", s.name, outcome, took, cell(s.result))
 	}
-	b.WriteString("\nDiffers from what the library takes for granted:\n\n")
+	b.WriteString("\nDiffers from what the library takes for granted, in the steps that were reached:\n\n")
 	if len(c.differs) == 0 {
 		b.WriteString("- nothing\n")
 	}
