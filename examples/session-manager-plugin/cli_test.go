@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -253,30 +254,45 @@ func TestCLITerminated(t *testing.T) {
 // TestCLIECS: aws ecs execute-command.
 func TestCLIECS(t *testing.T) {
 	f := cli(t)
+	var started atomic.Int32
 	ecs := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/x-amz-json-1.1")
 		_, operation, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
 		switch operation {
 		case "ExecuteCommand":
-			first, _ := f.srv.Start(datachanneltest.Options{SessionID: "ecs-execute-command-0a1b", Type: datachanneltest.InteractiveCommands, Program: greet})
+			first, _ := f.srv.Start(datachanneltest.Options{SessionID: fmt.Sprint("ecs-execute-command-", started.Add(1)), Type: datachanneltest.InteractiveCommands, Program: greet})
 			fmt.Fprintf(w, `{"clusterArn": "arn:aws:ecs:us-east-2:111122223333:cluster/a", "containerName": "web", "interactive": true,
 				"session": {"sessionId": %q, "streamUrl": %q, "tokenValue": %q}, "taskArn": "arn:aws:ecs:us-east-2:111122223333:task/a/b"}`,
 				first.SessionID, first.StreamURL.DialURL(), first.TokenValue.Reveal())
 		case "DescribeTasks":
 			fmt.Fprint(w, `{"tasks": [{"containers": [{"name": "web", "runtimeId": "b-1"}]}]}`)
+		default: // the plugin cannot know that this endpoint is of ECS
+			f.srv.ServeHTTP(w, r)
 		}
 	}))
 	defer ecs.Close()
 	f.env = append(f.env, "AWS_ENDPOINT_URL_ECS="+ecs.URL)
-	p := f.onTerminal(f.aws("ecs", "execute-command", "--cluster", "a", "--task", "b", "--container", "web", "--interactive", "--command", "sh"))
+	args := []string{"ecs", "execute-command", "--cluster", "a", "--task", "b", "--container", "web", "--interactive", "--command", "sh"}
+	p := f.onTerminal(f.aws(args...))
 	p.shows("The Session Manager plugin was installed successfully.")
 	p.shows("$ ")
 	p.waitRaw()
 	p.types("hello\r")
 	p.shows(`"hello\r"`)
 	p.types("exit\r")
-	p.shows("Exiting session with sessionId: ecs-execute-command-0a1b.")
+	p.shows("Exiting session with sessionId: ecs-execute-command-1.")
 	if got := p.end(); got.status != 0 {
 		t.Errorf("%+v", got)
+	}
+
+	f.srv.SetRespond(func(r ssmresumetest.Request) *ssmresumetest.Response {
+		if strings.HasPrefix(r.Path, "/v1/data-channel/") {
+			return ssmresumetest.Raw(http.StatusForbidden, nil, "")
+		}
+		return nil
+	})
+	refused := f.end(f.aws(args...))
+	if said := refused.stdout + refused.stderr; !strings.Contains(said, "ssmmessages:OpenDataChannel") || strings.Contains(said, "tokenValue") {
+		t.Errorf("where the handshake is refused: %+v", refused)
 	}
 }

@@ -17,7 +17,9 @@
 // A command that tells its exit code ends the plugin with this code, and what
 // fails ends it with 1, and a message on standard error; AWS's exits with 0. The
 // CLI exits with 255 then. A session that was terminated, or has timed out, is no
-// failure, but for a non-interactive command.
+// failure, but for a non-interactive command. If RESPONSE is JSON and its session has
+// not been opened, the status is 0 all the same: the CLI would print the command line
+// of a plugin that has failed, and with it a token that is still good.
 //
 // What a command with separateOutputStream writes to standard error goes to
 // standard error.

@@ -289,15 +289,15 @@ func TestBadInput(t *testing.T) {
 		},
 		"no operation": {
 			args: []string{good, "us-east-2"},
-			want: result{1, "", "\nUnknown operation (a response). \nUse session-manager-plugin --version to check the version.\n\n"},
+			want: result{0, "", "\nUnknown operation (a response). \nUse session-manager-plugin --version to check the version.\n\n"},
 		},
 		"another operation": {
 			args: []string{good, "us-east-2", "ResumeSession"},
-			want: result{1, "", "Invalid Operation\n"},
+			want: result{0, "", "Invalid Operation\n"},
 		},
 		"broken JSON": {
 			args: []string{good[:len(good)-2], "us-east-2", "StartSession"},
-			want: result{1, "", "Cannot perform start session: the response of StartSession: unexpected end of JSON input\n"},
+			want: result{0, "", "Cannot perform start session: the response of StartSession: unexpected end of JSON input\n"},
 		},
 		"no JSON": {
 			args: []string{"\x1b[31mhello", "us-east-2", "StartSession"},
@@ -305,7 +305,7 @@ func TestBadInput(t *testing.T) {
 		},
 		"another JSON": {
 			args: []string{`{"SessionId": 7, "TokenValue": 12345678}`, "us-east-2", "StartSession"},
-			want: result{1, "", "Cannot perform start session: the response of StartSession: it must be an object of strings\n"},
+			want: result{0, "", "Cannot perform start session: the response of StartSession: it must be an object of strings\n"},
 		},
 		"no variable": {
 			args: []string{name, "us-east-2", "StartSession"},
@@ -321,11 +321,11 @@ func TestBadInput(t *testing.T) {
 		},
 		"another session's channel": {
 			args: []string{strings.Replace(good, `"ana-0a1b"`, `"bob-0a1b"`, 1), "us-east-2", "StartSession"},
-			want: result{1, "", "Cannot perform start session: the response of StartSession: ssmresume: "},
+			want: result{0, "", "Cannot perform start session: the response of StartSession: ssmresume: "},
 		},
 		"broken parameters": {
 			args: []string{good, "us-east-2", "StartSession", "", "{"},
-			want: result{1, "", "Cannot perform start session: the parameters of StartSession: unexpected end of JSON input\n"},
+			want: result{0, "", "Cannot perform start session: the parameters of StartSession: unexpected end of JSON input\n"},
 		},
 		"no such profile": {
 			args: []string{name + "_2", "us-east-2", "StartSession", "nobody", parameters, "https://ssm.us-east-2.amazonaws.com"}, value: good,
@@ -403,6 +403,11 @@ func TestRefused(t *testing.T) {
 	})
 	got := f.end(f.plugin(first, parameters, f.srv.URL()))
 	if got.status != 1 || !strings.Contains(got.stderr, "ssmmessages:OpenDataChannel") {
+		t.Errorf("%+v", got)
+	}
+	// Of a plugin that fails the CLI prints the arguments, and the token is still good.
+	got = f.end(f.command(response(f, first), ssmresumetest.Region, "StartSession", "", parameters, f.srv.URL()))
+	if got.status != 0 || !strings.Contains(got.stderr, "ssmmessages:OpenDataChannel") {
 		t.Errorf("%+v", got)
 	}
 }

@@ -32,6 +32,7 @@ type Request struct {
 	Config   *aws.Config // nil: what Region and Profile lead to
 
 	unsigned error // why there are no credentials; nil: there are
+	opened   bool  // the token is used up
 }
 
 // parse reads the command line and, for the response, the environment.

@@ -56,6 +56,9 @@ func Main(args []string, out io.Writer) int {
 	default:
 		fmt.Fprintf(os.Stderr, "Cannot perform start session: %s\n", printable(err.Error()))
 	}
+	if strings.Contains(args[0], "{") && (r == nil || !r.opened) {
+		return 0 // of a failure the CLI prints the command line, and with it a token that is still good
+	}
 	return 1
 }
 
@@ -93,6 +96,7 @@ func (r *Request) Run() (status int, err error) {
 		return 0, cmp.Or(context.Cause(ctx), err)
 	}
 	defer s.Close()
+	r.opened = true
 	if !connected() {
 		return 0, context.Cause(ctx)
 	}
