@@ -16,6 +16,7 @@ require (
 	github.com/jmespath-community/go-jmespath v1.1.1
 	github.com/ssmresume/ssmresume v0.1.0
 	github.com/ssmresume/ssmresume/datachannel v0.1.0
+	github.com/ssmresume/ssmresume/netwake v0.1.0
 	go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp v0.69.0
 	go.opentelemetry.io/otel/sdk v1.44.0
 	golang.org/x/sys v0.47.0

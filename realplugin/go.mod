@@ -44,6 +44,7 @@ replace (
 	github.com/ssmresume/ssmresume => ../
 	github.com/ssmresume/ssmresume/datachannel => ../datachannel
 	github.com/ssmresume/ssmresume/examples => ../examples
+	github.com/ssmresume/ssmresume/netwake => ../netwake
 )
 
 tool github.com/aws/session-manager-plugin/src/sessionmanagerplugin-main

@@ -11,6 +11,7 @@ import (
 	"github.com/ssmresume/ssmresume"
 	"github.com/ssmresume/ssmresume/datachannel"
 	"github.com/ssmresume/ssmresume/examples/internal/terminal"
+	"github.com/ssmresume/ssmresume/netwake"
 )
 
 // In an outage nothing is acknowledged: leaving does not wait for it.
@@ -58,6 +59,7 @@ func attachReal(ctx context.Context, o options, stderr io.Writer) (code int, err
 		return 0, err
 	}
 	defer p.t.Close()
+	_ = netwake.Notify(ctx, p.wake) // without, the network is polled
 	fmt.Fprintf(p.t, "attaching to %s; Ctrl-] d leaves it again, Ctrl-] ? helps\r\n", o.sessionID)
 	s, err := p.attach(ctx)
 	if err != nil {

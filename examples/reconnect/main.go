@@ -54,6 +54,7 @@ import (
 	"github.com/ssmresume/ssmresume"
 	"github.com/ssmresume/ssmresume/datachannel"
 	"github.com/ssmresume/ssmresume/datachannel/datachanneltest"
+	"github.com/ssmresume/ssmresume/netwake"
 	"github.com/ssmresume/ssmresume/ssmresumetest"
 )
 
@@ -176,7 +177,12 @@ func holdReal(ctx context.Context, o options, stdout io.Writer) error {
 	}
 	r := newReport(stdout, time.Minute)
 	r.line("attaching to %s", o.sessionID)
-	s, err := datachannel.Attach(ctx, ssmresume.NewFromConfig(cfg), o.sessionID, func(o *datachannel.Options) { o.OnEvent = r.event })
+	wake := make(chan struct{}, 1)
+	_ = netwake.Notify(ctx, wake) // without, the network is polled
+	s, err := datachannel.Attach(ctx, ssmresume.NewFromConfig(cfg), o.sessionID, func(o *datachannel.Options) {
+		o.OnEvent = r.event
+		o.Reconnector = func(o *ssmresume.ReconnectorOptions) { o.Wake = wake }
+	})
 	if err == nil {
 		for buf := make([]byte, 32<<10); err == nil; _, err = s.Read(buf) {
 			r.output()

@@ -20,6 +20,7 @@ import (
 	"github.com/ssmresume/ssmresume"
 	"github.com/ssmresume/ssmresume/datachannel"
 	"github.com/ssmresume/ssmresume/examples/internal/terminal"
+	"github.com/ssmresume/ssmresume/netwake"
 )
 
 // version is that of the plugin whose arguments these are. By it the CLI decides
@@ -78,6 +79,7 @@ func (r *Request) Run() (status int, err error) {
 	}
 	o := newOutage()
 	defer o.end()
+	_ = netwake.Notify(ctx, o.wake) // without, the network is polled
 	s, err := datachannel.Open(ctx, client, r.First, func(do *datachannel.Options) {
 		do.TargetID = r.Target
 		do.DataKeys = keys
