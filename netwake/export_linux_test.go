@@ -4,11 +4,27 @@ import "time"
 
 const Groups = groups
 
+type Watcher = watcher
+
 var NewWatcher = newWatcher
 
-func (w *watcher) News() bool { return w.news() }
+// News does not wait.
+func (w *watcher) News() bool {
+	var may bool
+	w.conn.Read(func(fd uintptr) bool {
+		may = w.read(fd)
+		return true
+	})
+	return may && w.news()
+}
 
-func (w *watcher) Wait() error { return w.wait() }
+func (w *watcher) WaitForNews() error {
+	for {
+		if err := w.wait(); err != nil || w.news() {
+			return err
+		}
+	}
+}
 
 func (w *watcher) Close() error { return w.socket.Close() }
 

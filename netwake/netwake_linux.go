@@ -78,7 +78,7 @@ func (r *rate) sent(now time.Time) {
 type watcher struct {
 	socket *os.File
 	conn   syscall.RawConn // socket's
-	buf    []byte
+	buf    []byte          // no message that the kernel sends by itself is larger
 
 	// Since the last news.
 	usable map[address]bool
@@ -97,7 +97,7 @@ func newWatcher() (*watcher, error) {
 	if err != nil {
 		return nil, os.NewSyscallError("socket", err)
 	}
-	w := &watcher{socket: os.NewFile(uintptr(fd), "netlink"), buf: make([]byte, 1<<16), routes: map[byte]bool{}}
+	w := &watcher{socket: os.NewFile(uintptr(fd), "netlink"), buf: make([]byte, 8<<10), routes: map[byte]bool{}}
 	if err = syscall.Bind(fd, &syscall.SockaddrNetlink{Family: syscall.AF_NETLINK, Groups: groups}); err != nil {
 		err = os.NewSyscallError("bind", err)
 	} else if w.conn, err = w.socket.SyscallConn(); err == nil {
@@ -153,8 +153,8 @@ func (w *watcher) read(fd uintptr) (may bool) {
 		}
 		for _, m := range messages {
 			switch m.Header.Type {
-			case syscall.RTM_NEWLINK, syscall.RTM_NEWADDR:
-				may = true
+			case syscall.RTM_NEWLINK, syscall.RTM_NEWADDR, syscall.RTM_DELADDR:
+				may = true // what goes is news when it comes again
 			case syscall.RTM_NEWROUTE:
 				if leadsOut(&m) {
 					w.routes[m.Data[0]], may = true, true

@@ -2,6 +2,7 @@ package netwake_test
 
 import (
 	"os/exec"
+	"strings"
 	"testing"
 	"time"
 
@@ -31,6 +32,10 @@ func TestNews(t *testing.T) {
 		{"the lifetime of an address", "address change 192.0.2.2/24 dev net0 valid_lft 1000 preferred_lft 1000", false},
 		{"another address", "address add 192.0.2.3/24 dev net0", true},
 		{"an address goes", "address del 192.0.2.3/24 dev net0", false},
+		{"an address without a route of its own", "address add 198.51.100.2/32 dev net0", true},
+		{"it goes", "address del 198.51.100.2/32 dev net0", false},
+		{"it comes again", "address add 198.51.100.2/32 dev net0", true},
+		{"an address beside that of a neighbour", "address add 198.51.100.3 peer 169.254.1.1/32 dev net0", true},
 		{"a default route", "route add default via 192.0.2.1", true},
 		{"another default route in its place", "route replace default via 192.0.2.77", true},
 		{"a default route goes", "route del default", false},
@@ -48,46 +53,62 @@ func TestNews(t *testing.T) {
 		{"an IPv6 route to neighbours", "route add fe80::/64 dev net0 metric 5", false},
 	} {
 		ip(t, step.ip)
-		if got := w.News(); got != step.want {
-			t.Errorf("%s (%s): %v, want %v", step.what, step.ip, got, step.want)
-		}
+		expect(t, w, step.what, step.want)
 	}
 
 	ip(t, "link set net0 down")
 	far(t, "link set far0 down")
 	ip(t, "link set net0 up")
-	if w.News() {
-		t.Error("an interface comes up without a carrier: true, want false")
-	}
+	expect(t, w, "an interface comes up without a carrier", false)
 	far(t, "link set far0 up")
-	if !w.News() {
-		t.Error("an interface gets its carrier: false, want true")
-	}
+	expect(t, w, "an interface gets its carrier", true)
 
 	ip(t, "address add 2001:db8::4/64 dev net0")
-	if w.News() {
-		t.Error("an IPv6 address that is tentative: true, want false")
+	expect(t, w, "an IPv6 address that is tentative", false)
+	expect(t, w, "an IPv6 address that is no longer tentative", true)
+	if out, err := exec.Command("ip", "-6", "address", "show", "dev", "net0", "tentative", "to", "2001:db8::4").Output(); err != nil || len(out) > 0 {
+		t.Errorf("it is tentative: %v\n%s", err, out)
 	}
-	for stillTentative(t) {
-		if err := w.Wait(); err != nil {
-			t.Fatal(err)
+	expect(t, w, "nothing", false)
+
+	// No IPv6 address of its own, of which the kernel would tell, too.
+	ip(t, "link add name net1 type veth peer name net2; link set net1 addrgenmode none; link set net2 addrgenmode none; address add 203.0.113.129/25 dev net1; link set net1 up")
+	expect(t, w, "another interface with an address, but no carrier", false)
+	ip(t, "link set net2 up")
+	expect(t, w, "another interface gets its carrier", true)
+	ip(t, "link del net1")
+	expect(t, w, "another interface goes", false)
+}
+
+// expect waits for news, if there is to be some: of a carrier the kernel tells a
+// little later.
+func expect(t *testing.T, w *netwake.Watcher, what string, news bool) {
+	t.Helper()
+	if !news {
+		if w.News() {
+			t.Errorf("%s: it is news", what)
 		}
+		return
 	}
-	if !w.News() {
-		t.Error("an IPv6 address that is no longer tentative: false, want true")
-	}
-	if w.News() {
-		t.Error("nothing: true, want false")
+	defer time.AfterFunc(20*time.Second, func() { w.Close() }).Stop()
+	if err := w.WaitForNews(); err != nil {
+		t.Fatalf("%s: it is no news: %v", what, err)
 	}
 }
 
-func stillTentative(t *testing.T) bool {
-	t.Helper()
-	out, err := exec.Command("ip", "-6", "address", "show", "dev", "net0", "tentative").Output()
+// TestMissedNews has more come than the socket holds, and none of it news.
+func TestMissedNews(t *testing.T) {
+	needsNamespace(t)
+	w, err := netwake.NewWatcher()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return len(out) > 0
+	defer w.Close()
+	const nothing = "address add 198.51.100.1/32 dev lo; address del 198.51.100.1/32 dev lo"
+	ip(t, strings.Repeat(nothing+"; ", 999)+nothing)
+	expect(t, w, "what was missed", true)
+	ip(t, nothing)
+	expect(t, w, "what was not", false)
 }
 
 // TestRate has something new come all the time.
