@@ -111,7 +111,7 @@ var link = regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)`)
 
 // TestGuideLinks lead to what is there.
 func TestGuideLinks(t *testing.T) {
-	guides := append(guides(t), "README.md", "study/README.md", "CONTRIBUTING.md", "CHANGELOG.md")
+	guides := append(guides(t), "README.md", "study/README.md", "bench/README.md", "CONTRIBUTING.md", "CHANGELOG.md")
 	if _, err := os.Stat("compat"); errors.Is(err, fs.ErrNotExist) {
 		t.Skip("the other modules are not here")
 	}
@@ -120,6 +120,58 @@ func TestGuideLinks(t *testing.T) {
 			if _, err := os.Stat(filepath.Join(filepath.Dir(guide), to[1])); err != nil {
 				t.Error(err)
 			}
+		}
+	}
+}
+
+// elsewhere are the commands of the guides that .ci/run does not run as they stand,
+// and what shows that they work.
+var elsewhere = map[string]string{
+	"go run -C examples ./attach --local":                                                 "its tests drive it on a terminal",
+	"go run -C realplugin .":                                                              "three minutes: with -short, by the tests",
+	"go run -C study . -out out":                                                          "ten minutes: with -short",
+	"go test -C bench -run '^$' -bench .":                                                 "ten minutes: with -short",
+	"go test -C compat ./...":                                                             "with -short",
+	"aws ssm start-session --target i-02573cafcfEXAMPLE":                                  "an account: locally, by TestCLI of session-manager-plugin",
+	"go run -C examples ./check-aws SESSION-ID":                                           "an account: locally, by its tests",
+	`go build -C examples -o "$HOME/bin/" ./session-manager-plugin ./attach`:              "into another directory",
+	`go build -C examples -o "$HOME/bin/session-manager-plugin" ./session-manager-plugin`: "into another directory",
+	`export PATH="$HOME/bin:$PATH"`:                                                       "TestPath of session-manager-plugin",
+	`go version -m "$(command -v session-manager-plugin)" | grep -w path`:                 "TestWhichPlugin of session-manager-plugin",
+	"go mod edit -replace github.com/ssmresume/ssmresume=/path/to/clone -replace github.com/ssmresume/ssmresume/datachannel=/path/to/clone/datachannel -replace github.com/ssmresume/ssmresume/examples=/path/to/clone/examples": "until the first release",
+	"go mod tidy # once the imports are there": "until the first release",
+	"git grep -lz github.com/aws/session-manager-plugin/ -- '*.go' | xargs -0 perl -pi -e 's#github.com/aws/session-manager-plugin/#github.com/ssmresume/ssmresume/examples/session-manager-plugin/#'": "TestImports of realplugin",
+	`git grep -nE 'types\.(DoesNotExistException|InternalServerError)\b' -- '*.go'`:                                                                                                                    "TestLeftover of compat",
+}
+
+var commands = regexp.MustCompile("(?m)^ *```sh\n((?s:.*?))^ *```$")
+
+// TestCommands: each command of a guide is run by .ci/run, or is known to be tried
+// in another way.
+func TestCommands(t *testing.T) {
+	if _, err := os.Stat("compat"); errors.Is(err, fs.ErrNotExist) {
+		t.Skip("the other modules are not here")
+	}
+	ci := "\n" + readText(t, ".ci/run")
+	used := map[string]bool{}
+	for _, guide := range append(guides(t), "README.md", "study/README.md", "bench/README.md") {
+		for _, block := range commands.FindAllStringSubmatch(readText(t, guide), -1) {
+			joined := regexp.MustCompile(`( \\|\|)\n +`).ReplaceAllStringFunc(block[1], func(s string) string {
+				return strings.TrimSuffix(strings.TrimRight(s, "\n "), "\\") + " "
+			})
+			for command := range strings.Lines(joined) {
+				command = strings.Join(strings.Fields(command), " ")
+				_, known := elsewhere[command]
+				used[command] = true
+				if !known && !strings.Contains(ci, "\n"+command+"\n") {
+					t.Errorf("%s: .ci/run does not run %s", guide, command)
+				}
+			}
+		}
+	}
+	for command := range elsewhere {
+		if !used[command] {
+			t.Errorf("no guide has %s", command)
 		}
 	}
 }
