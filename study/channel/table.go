@@ -164,10 +164,16 @@ func (r results) printPassages(w io.Writer) {
 	type place struct{ direction, subject string }
 	for _, p := range unique(r.passages, func(p passage) place { return place{p.direction, p.subject} }) {
 		all := of(r.passages, func(q passage) bool { return place{q.direction, q.subject} == p }, func(q passage) passage { return q })
-		failed := of(all, func(q passage) bool { return q.err != nil }, func(q passage) passage { return q })
 		lost := "0"
-		if len(failed) > 0 {
-			lost = fmt.Sprintf("%d of %d: %v after %d bytes, at cut %d", len(failed), len(all), failed[0].err, failed[0].arrived, failed[0].cuts)
+		var ends []string
+		for _, end := range unique(all, func(q passage) string { return why(q.err) }) {
+			same := of(all, func(q passage) bool { return why(q.err) == end && q.err != nil }, func(q passage) passage { return q })
+			if len(same) > 0 {
+				ends = append(ends, fmt.Sprintf("%d of %d: %s after %d bytes, at cut %d", len(same), len(all), end, same[0].arrived, same[0].cuts))
+			}
+		}
+		if len(ends) > 0 {
+			lost = strings.Join(ends, "; ")
 		}
 		seconds := ""
 		if whole := of(all, func(q passage) bool { return q.err == nil }, func(q passage) float64 { return q.took.Seconds() }); len(whole) > 0 {
