@@ -130,6 +130,7 @@ var elsewhere = map[string]string{
 	"go run -C examples ./attach --local":                                                 "its tests drive it on a terminal",
 	"go run -C realplugin .":                                                              "three minutes: with -short, by the tests",
 	"go run -C study . -out out":                                                          "ten minutes: with -short",
+	"go run -C study ./channel -out out":                                                  "half an hour: with -short",
 	"go test -C bench -run '^$' -bench .":                                                 "ten minutes: with -short",
 	"go test -C compat ./...":                                                             "with -short",
 	"aws ssm start-session --target i-02573cafcfEXAMPLE":                                  "an account: locally, by TestCLI of session-manager-plugin",
