@@ -83,12 +83,12 @@ func TestBulkBothWaysThroughCuts(t *testing.T) {
 			case <-time.After(rand.N(2 * every)):
 			}
 			switch {
-			case n%20 == 19: // the agent repairs 10 messages a second of what is lost
+			case n%50 == 19: // the agent repairs 10 messages a second of what is lost
 				agent.SetFilter(func(datachanneltest.Message) datachanneltest.Action { return datachanneltest.Drop })
 				time.Sleep(300 * time.Millisecond)
 				agent.SetFilter(nil)
 				agent.Cut()
-			case n%20 == 9:
+			case n%50 == 9:
 				srv.ForgetConnections() // silent for good
 			case n%2 == 0:
 				agent.Cut()
