@@ -141,3 +141,24 @@ func TestRenewedKeysAndClock(t *testing.T) {
 		t.Errorf("%v, %d requests, want 3: the clock, the keys, the answer", err, len(srv.Requests()))
 	}
 }
+
+// TestDatesOfRefusals: only an answer that blames the time says what the time is. A
+// refusal for another reason is not asked again for its Date, nor learned from.
+func TestDatesOfRefusals(t *testing.T) {
+	for _, ahead := range []time.Duration{time.Hour, 2 * time.Minute} {
+		synctest.Test(t, func(t *testing.T) {
+			srv := ssmresumetest.NewPipeServer()
+			defer srv.Close()
+			refusal := ssmresumetest.Fail(400, "ValidationException", "")
+			refusal.Header.Set("Date", time.Now().Add(ahead).UTC().Format(http.TimeFormat))
+			srv.SetRespond(func(ssmresumetest.Request) *ssmresumetest.Response { return refusal })
+			client := ssmresume.NewFromConfig(srv.Config())
+			if _, err := client.ResumeSession(t.Context(), input); err == nil || len(srv.Requests()) != 1 {
+				t.Errorf("%v: %v, %d requests, want 1", ahead, err, len(srv.Requests()))
+			}
+			if age := handshakeAge(t, client); age != 0 {
+				t.Errorf("%v: the next handshake is signed %v too early", ahead, age)
+			}
+		})
+	}
+}
