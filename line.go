@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// leastRest is the shortest limit of a rest, however many wait.
+// leastRest is the shortest limit of a rest, however many wait, and the shortest time
+// until one more asks.
 const leastRest = 100 * time.Millisecond
 
 // A line is where the Reconnectors of a client wait that is throttled: the service
@@ -14,14 +15,19 @@ const leastRest = 100 * time.Millisecond
 // are a herd to themselves. After a rest one of them asks. If it gets an answer, two
 // more ask, and so on until the next refusal, which has all of them rest again. So
 // they take what the service gives, whatever that is, and few calls more.
+//
+// Where answers are slow to come, one more asks, as often as all would by themselves:
+// nobody waits for one that hangs, or that never tells what came of its turn.
 type line struct {
 	mu       sync.Mutex
 	waiting  []chan struct{} // closed when it is that one's turn
-	rest     *time.Timer     // nil while nobody rests
+	timer    *time.Timer     // runs while somebody waits: the next one's turn
+	began    time.Time       // the last rest
 	until    time.Time
-	why      error // the refusal
-	refusals int   // rests in a row with one answer between them at most
-	answers  int   // since the last rest
+	limit    time.Duration // how long one would wait at most that is alone
+	why      error         // the refusal
+	refusals int           // rests in a row with one answer between them at most
+	answers  int           // since the last rest
 }
 
 // An outcome is what became of an attempt that was not throttled.
@@ -29,7 +35,7 @@ type outcome int
 
 const (
 	unmade    outcome = iota // or ctx ended it
-	unreached                // no answer: each is better off by itself
+	unreached                // no answer
 	answered
 )
 
@@ -37,10 +43,10 @@ const (
 func (l *line) closed() (left time.Duration, why error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.rest == nil && len(l.waiting) == 0 {
+	if l.open() {
 		return 0, nil
 	}
-	return max(time.Until(l.until), 0), l.why
+	return l.rest(), l.why
 }
 
 // join returns what is closed when it is the caller's turn, or nil if it is now. Who
@@ -48,7 +54,7 @@ func (l *line) closed() (left time.Duration, why error) {
 func (l *line) join() chan struct{} {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.rest == nil && len(l.waiting) == 0 {
+	if l.open() {
 		return nil
 	}
 	turn := make(chan struct{})
@@ -62,7 +68,7 @@ func (l *line) leave(turn chan struct{}) {
 	defer l.mu.Unlock()
 	if i := slices.Index(l.waiting, turn); i >= 0 {
 		l.waiting = slices.Delete(l.waiting, i, i+1)
-	} else if l.rest == nil {
+	} else {
 		l.next(1) // it had come
 	}
 }
@@ -71,52 +77,72 @@ func (l *line) leave(turn chan struct{}) {
 func (l *line) tell(o outcome) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if o == answered {
-		l.answers++
-	}
-	if l.rest != nil {
-		return // the attempt was under way when the rest began
-	}
 	switch o {
 	case unmade:
 		l.next(1)
 	case unreached:
-		l.next(len(l.waiting))
+		l.next(2) // or a connection lost now and then would have the herd ask
 	case answered:
+		l.answers++
 		l.next(2)
 	}
 }
 
-// refused begins a rest, unless one goes on. How long it is is made of how many wait,
-// and how often in a row they were refused.
-func (l *line) refused(why error, length func(waiting, refusals int) time.Duration) {
+// refused begins a rest, unless one goes on, or the attempt was under way when the
+// last one began. How long it is is made of the share of one that waits, and how
+// often in a row they were refused.
+func (l *line) refused(why error, asked time.Time, limit time.Duration, length func(share time.Duration, refusals int) time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.why = why
-	if l.rest != nil {
+	l.why, l.limit = why, limit
+	if l.rest() > 0 || asked.Before(l.began) && len(l.waiting) > 0 {
 		return
 	}
 	if l.answers > 1 {
 		l.refusals = 0
 	}
-	rest := length(len(l.waiting)+1, l.refusals)
-	l.until = time.Now().Add(rest)
-	l.rest = time.AfterFunc(rest, l.rested)
+	rest := length(l.share(len(l.waiting)+1), l.refusals)
+	l.began = time.Now()
+	l.until = l.began.Add(rest)
+	l.nextIn(rest)
 	l.refusals++
 	l.answers = 0
 }
 
-func (l *line) rested() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.rest = nil
-	l.next(1)
+// The others are called with mu held.
+
+func (l *line) rest() time.Duration { return max(time.Until(l.until), 0) }
+
+func (l *line) open() bool { return l.rest() == 0 && len(l.waiting) == 0 }
+
+// share is the time from one call to the next, if each of n that wait makes one
+// within limit.
+func (l *line) share(n int) time.Duration {
+	return max(l.limit/time.Duration(n), min(leastRest, l.limit))
 }
 
-// next gives n their turn.
+// next gives n their turn, unless all rest.
 func (l *line) next(n int) {
-	for _, turn := range l.waiting[:min(n, len(l.waiting))] {
+	if l.rest() > 0 {
+		return
+	}
+	n = min(n, len(l.waiting))
+	for _, turn := range l.waiting[:n] {
 		close(turn)
 	}
-	l.waiting = l.waiting[min(n, len(l.waiting)):]
+	l.waiting = l.waiting[n:]
+	if len(l.waiting) > 0 {
+		l.nextIn(max(l.share(len(l.waiting)), leastRest))
+	}
+}
+
+func (l *line) nextIn(d time.Duration) {
+	if l.timer != nil {
+		l.timer.Stop()
+	}
+	l.timer = time.AfterFunc(d, func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.next(1)
+	})
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -17,18 +19,22 @@ import (
 )
 
 // allows answers as the service does that allows an account 20 calls at once, and 20
-// a second, to somebody who is 50 ms away.
-func allows(calls *atomic.Int64) func(ssmresumetest.Request) *ssmresumetest.Response {
+// a second, to somebody who is away, and of whose connections some are lost.
+func allows(calls *atomic.Int64, away time.Duration, lost float64) func(ssmresumetest.Request) *ssmresumetest.Response {
 	const burst = 20
 	var mu sync.Mutex
 	tokens, last := float64(burst), time.Now()
 	return func(ssmresumetest.Request) *ssmresumetest.Response {
-		time.Sleep(50 * time.Millisecond)
+		time.Sleep(away / 2)
+		defer time.Sleep(away / 2)
 		mu.Lock()
 		defer mu.Unlock()
 		calls.Add(1)
 		tokens, last = min(burst, tokens+burst*time.Since(last).Seconds()), time.Now()
-		if tokens < 1 {
+		switch {
+		case rand.Float64() < lost:
+			return ssmresumetest.Reset()
+		case tokens < 1:
 			return ssmresumetest.Throttle()
 		}
 		tokens--
@@ -39,15 +45,28 @@ func allows(calls *atomic.Int64) func(ssmresumetest.Request) *ssmresumetest.Resp
 // TestNoHerdToItself: many sessions of one client lose their channels in one second.
 // The last is back when the service can serve it, and few calls are made.
 func TestNoHerdToItself(t *testing.T) {
-	for sessions, calls := range map[int]float64{10: 1, 100: 2.5, 1000: 2.5, 3000: 2.5} {
-		t.Run(fmt.Sprint(sessions), func(t *testing.T) {
+	for _, tc := range []struct {
+		sessions int
+		away     time.Duration // there and back
+		lost     float64
+		calls    float64 // of each session
+	}{
+		{10, 50 * time.Millisecond, 0, 1},
+		{100, 50 * time.Millisecond, 0, 2.5},
+		{1000, 50 * time.Millisecond, 0, 2.5},
+		{3000, 50 * time.Millisecond, 0, 2.5},
+		{1000, 500 * time.Millisecond, 0, 2.7},
+		{1000, 2 * time.Second, 0, 3.3},
+		{1000, 50 * time.Millisecond, 0.1, 2.5},
+	} {
+		t.Run(fmt.Sprint(tc.sessions, tc.away, tc.lost), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				srv, client, _ := outage(t)
 				var made atomic.Int64
-				srv.SetRespond(allows(&made))
+				srv.SetRespond(allows(&made, tc.away, tc.lost))
 				begin := time.Now()
 				var wg sync.WaitGroup
-				for i := range sessions {
+				for i := range tc.sessions {
 					wg.Go(func() {
 						time.Sleep(rand.N(time.Second))
 						if _, err := ssmresume.NewReconnector(client, fmt.Sprint("ana-", i)).Resume(t.Context()); err != nil {
@@ -56,11 +75,11 @@ func TestNoHerdToItself(t *testing.T) {
 					})
 				}
 				wg.Wait()
-				took, each := time.Since(begin), float64(made.Load())/float64(sessions)
-				limit := time.Duration(sessions-20) * time.Second / 20
-				t.Logf("%d sessions are back after %v, the service allows %v; %.2f calls each", sessions, took, limit, each)
-				if longest := limit*115/100 + 2*time.Second; took > longest || each > calls {
-					t.Errorf("want at most %v and %v calls each", longest, calls)
+				took, each := time.Since(begin), float64(made.Load())/float64(tc.sessions)
+				limit := time.Duration(tc.sessions-20) * time.Second / 20
+				t.Logf("all are back after %v, the service allows %v; %.2f calls each", took, limit, each)
+				if longest := limit*115/100 + 2*time.Second + 2*tc.away; took > longest || each > tc.calls {
+					t.Errorf("want at most %v and %v calls each", longest, tc.calls)
 				}
 			})
 		})
@@ -164,6 +183,57 @@ func TestTurnsPassOn(t *testing.T) {
 			if _, err := ssmresume.NewReconnector(client, sessionID).Resume(t.Context()); err != nil || time.Since(begin) > 0 {
 				t.Errorf("%v after %v: somebody's turn was lost", err, time.Since(begin))
 			}
+		})
+	}
+}
+
+// TestTurnIsLost: the others wait neither for one that hangs in its turn, nor for one
+// that never tells what came of it.
+func TestTurnIsLost(t *testing.T) {
+	for name, lose := range map[string]func(){
+		"hangs": func() { time.Sleep(time.Hour) },
+		"exits": runtime.Goexit,
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				srv := ssmresumetest.NewPipeServer()
+				defer srv.Close()
+				cfg := srv.Config()
+				var calls atomic.Int64
+				client := ssmresume.NewFromConfig(cfg, func(o *ssmresume.Options) {
+					o.AttemptTimeout = 2 * time.Hour
+					o.HTTPClient = roundTrip(func(req *http.Request) (*http.Response, error) {
+						if calls.Add(1) == 2 {
+							lose()
+						}
+						return cfg.HTTPClient.Do(req)
+					})
+				})
+				srv.SetRespond(func(ssmresumetest.Request) *ssmresumetest.Response {
+					if calls.Load() == 1 {
+						return ssmresumetest.Throttle()
+					}
+					return nil
+				})
+				begin := time.Now()
+				var all sync.WaitGroup
+				var back atomic.Int64
+				for i := range 5 {
+					all.Go(func() {
+						if _, err := ssmresume.NewReconnector(client, fmt.Sprint("ana-", i)).Resume(t.Context()); err != nil {
+							t.Error(err)
+						}
+						if back.Add(1) == 4 {
+							between(t, "four of five are back after", time.Since(begin), 0, 26*time.Second)
+						}
+					})
+					synctest.Wait()
+				}
+				all.Wait()
+				if back.Load() < 4 {
+					t.Errorf("%d are back", back.Load())
+				}
+			})
 		})
 	}
 }

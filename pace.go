@@ -68,20 +68,16 @@ func (p *pace) afterAnswer(why error, asked time.Duration) time.Duration {
 }
 
 // afterThrottling has all sessions of the client rest, and returns what comes on top
-// of that: the wait that the service has asked of this one. If nobody has got an
-// answer since the last rest, there may be others who call, and the next rest is the
-// shorter the more sessions there are: they ask as often as each would by itself.
-func (p *pace) afterThrottling(why error, l *line, asked time.Duration) time.Duration {
+// of that: the wait that the service has asked of this one. There may be others who call, too:
+// the rest is the shorter the more sessions wait, so that they ask as often as each
+// would by itself.
+func (p *pace) afterThrottling(why error, l *line, began time.Time, asked time.Duration) time.Duration {
 	asked = min(asked, maxRetryAfter)
 	window := backoff(minServiceWait, 4, p.answers, p.maxService)
 	refused := p.answers
 	alone := p.afterAnswer(why, asked)
-	l.refused(why, func(waiting, inARow int) time.Duration {
-		limit := p.maxService
-		if inARow > 0 {
-			limit = max(limit/time.Duration(waiting), min(leastRest, limit))
-		}
-		shorter := backoff(minServiceWait, 4, min(refused, inARow), limit)
+	l.refused(why, began, p.maxService, func(share time.Duration, inARow int) time.Duration {
+		shorter := backoff(minServiceWait, 4, min(refused, inARow), share)
 		return time.Duration(float64(alone-asked) * float64(shorter) / float64(window))
 	})
 	if asked == 0 {

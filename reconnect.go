@@ -227,7 +227,7 @@ func (r *Reconnector) resume(ctx context.Context) (*ResumeSessionOutput, error) 
 		v = verdictOn(err, peer, r.caller.namedRegion())
 		switch v.do {
 		case waitInLine:
-			wait = r.pace.afterThrottling(err, &r.caller.line, retryAfterOf(err))
+			wait = r.pace.afterThrottling(err, &r.caller.line, attemptStart, retryAfterOf(err))
 		case waitForNetwork:
 			r.caller.line.tell(unreached)
 			wait = r.pace.afterSilence(err, time.Since(attemptStart))

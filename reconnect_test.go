@@ -878,8 +878,8 @@ func TestHerd(t *testing.T) {
 		last     time.Duration
 		requests int
 	}{
-		"no Retry-After": {false, 60 * time.Second, 1800},
-		"Retry-After":    {true, 75 * time.Second, 1100},
+		"no Retry-After": {false, 60 * time.Second, 2300},
+		"Retry-After":    {true, 60 * time.Second, 1100},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
