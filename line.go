@@ -24,6 +24,7 @@ type line struct {
 	timer    *time.Timer     // runs while somebody waits: the next one's turn
 	began    time.Time       // the last rest
 	until    time.Time
+	newcomer time.Time     // the last one that did not have to wait, or began
 	limit    time.Duration // how long one would wait at most that is alone
 	why      error         // the refusal
 	refusals int           // rests in a row with one answer between them at most
@@ -39,11 +40,16 @@ const (
 	answered
 )
 
-// closed returns how long the client rests and why, while others wait.
-func (l *line) closed() (left time.Duration, why error) {
+// closed returns how long the client rests and why, while others wait. Now and then
+// it lets a newcomer pass: it may be that only one session is throttled.
+func (l *line) closed(newcomer bool) (left time.Duration, why error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.open() {
+		return 0, nil
+	}
+	if newcomer && time.Since(l.newcomer) >= leastRest {
+		l.newcomer = time.Now()
 		return 0, nil
 	}
 	return l.rest(), l.why
@@ -103,7 +109,7 @@ func (l *line) refused(why error, asked time.Time, limit time.Duration, length f
 	}
 	rest := length(l.share(len(l.waiting)+1), l.refusals)
 	l.began = time.Now()
-	l.until = l.began.Add(rest)
+	l.until, l.newcomer = l.began.Add(rest), l.began
 	l.nextIn(rest)
 	l.refusals++
 	l.answers = 0

@@ -237,3 +237,72 @@ func TestTurnIsLost(t *testing.T) {
 		})
 	}
 }
+
+// TestOneIsThrottled: where the service throttles one session for ever, and not the
+// account, the others do not wait for it.
+func TestOneIsThrottled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv, client, _ := outage(t)
+		srv.SetRespond(func(r ssmresumetest.Request) *ssmresumetest.Response {
+			if r.SessionID == "ana-throttled" {
+				return ssmresumetest.Throttle()
+			}
+			return nil
+		})
+		ctx, cancel := context.WithCancel(t.Context())
+		var one sync.WaitGroup
+		one.Go(func() { ssmresume.NewReconnector(client, "ana-throttled").Resume(ctx) })
+		var waited time.Duration
+		for i := range 60 {
+			time.Sleep(10 * time.Second)
+			begin := time.Now()
+			if _, err := ssmresume.NewReconnector(client, fmt.Sprint("ana-", i)).Resume(ctx); err != nil {
+				t.Error(err)
+			}
+			waited += time.Since(begin)
+		}
+		between(t, "60 others have waited", waited, 0, 3*time.Minute) // one that comes right after a refusal has to
+		cancel()
+		one.Wait()
+	})
+}
+
+// TestPatienceOfAnother: MaxServiceWait is for the session that has it.
+func TestPatienceOfAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv, client, _ := outage(t)
+		var throttled atomic.Bool
+		throttled.Store(true)
+		srv.SetRespond(func(ssmresumetest.Request) *ssmresumetest.Response {
+			if throttled.Load() {
+				return ssmresumetest.Throttle()
+			}
+			return nil
+		})
+		ctx, cancel := context.WithCancel(t.Context())
+		var all sync.WaitGroup
+		resume := func(session string, longest time.Duration) {
+			all.Go(func() {
+				_, err := ssmresume.NewReconnector(client, session, func(o *ssmresume.ReconnectorOptions) {
+					o.MaxServiceWait = longest
+					o.OnWait = func(w ssmresume.Wait) { between(t, session+"'s wait", w.Delay, 0, longest) }
+				}).Resume(ctx)
+				if (err != nil) != (session == "ana-patient") {
+					t.Errorf("%s: %v", session, err)
+				}
+				cancel()
+			})
+		}
+		resume("ana-patient", 365*24*time.Hour)
+		time.Sleep(3 * 24 * time.Hour)
+		if n := len(srv.Requests()); n > 12 {
+			t.Errorf("the patient one has made %d calls", n)
+		}
+		resume("ana-usual", 25*time.Second)
+		time.Sleep(time.Hour)
+		throttled.Store(false)
+		begin := time.Now()
+		all.Wait()
+		between(t, "back after", time.Since(begin), 0, 25*time.Second)
+	})
+}

@@ -68,19 +68,21 @@ func (p *pace) afterAnswer(why error, asked time.Duration) time.Duration {
 }
 
 // afterThrottling has all sessions of the client rest, and returns what comes on top
-// of that: the wait that the service has asked of this one. There may be others who call, too:
+// of that: the wait that the service has asked of this one, or that it has a long
+// MaxServiceWait for, which the others may not have. There may be others who call, too:
 // the rest is the shorter the more sessions wait, so that they ask as often as each
 // would by itself.
 func (p *pace) afterThrottling(why error, l *line, began time.Time, asked time.Duration) time.Duration {
 	asked = min(asked, maxRetryAfter)
+	limit := min(p.maxService, defaultMaxServiceWait)
 	window := backoff(minServiceWait, 4, p.answers, p.maxService)
 	refused := p.answers
 	alone := p.afterAnswer(why, asked)
-	l.refused(why, began, p.maxService, func(share time.Duration, inARow int) time.Duration {
+	l.refused(why, began, limit, func(share time.Duration, inARow int) time.Duration {
 		shorter := backoff(minServiceWait, 4, min(refused, inARow), share)
 		return time.Duration(float64(alone-asked) * float64(shorter) / float64(window))
 	})
-	if asked == 0 {
+	if asked == 0 && window <= limit {
 		return 0
 	}
 	return alone

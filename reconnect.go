@@ -252,7 +252,7 @@ func (r *Reconnector) resume(ctx context.Context) (*ResumeSessionOutput, error) 
 
 // standInLine waits for the session's turn while the client is throttled.
 func (r *Reconnector) standInLine(ctx context.Context, p payload, tell func(time.Duration)) error {
-	rest, why := r.caller.line.closed()
+	rest, why := r.caller.line.closed(r.pace.answers == 0)
 	if why == nil {
 		return nil
 	}
