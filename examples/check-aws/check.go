@@ -205,7 +205,10 @@ func (c *check) streamURL(context.Context) (string, error) {
 	}
 	var query []string
 	for pair := range strings.SplitSeq(parsed.RawQuery, "&") {
-		name, value, _ := strings.Cut(pair, "=")
+		name, value, named := strings.Cut(pair, "=")
+		if !named {
+			name, value = "", pair // which may be a secret
+		}
 		if name != "role" {
 			c.mask.secret(value)
 		}

@@ -242,12 +242,16 @@ func TestPassed(t *testing.T) {
 
 // TestEnter also reports what is otherwise than expected.
 func TestEnter(t *testing.T) {
+	const unnamed = "AAEAAexample"
 	s := newService(t, datachanneltest.Options{Program: shell})
 	s.leave()
 	s.SetStreamURL(func(id string) string {
-		return strings.Replace(s.URL(), "http", "ws", 1) + "/v1/data-channel/" + id + "?role=watch&new=" + accountID
+		return strings.Replace(s.URL(), "http", "ws", 1) + "/v1/data-channel/" + id + "?role=watch&new=" + accountID + "&" + unnamed
 	})
 	got := s.check("--enter", "--no-drop", sessionID)
+	if strings.Contains(got.report+got.spoken, unnamed) {
+		t.Error("it prints what may be a secret")
+	}
 	s.holds(got, 0, "| StreamUrl | ok |", "| hold | ok |", "| enter | ok |", "acknowledged after ", "| leave | ok |", "were taken, and do not come again",
 		`the StreamUrl's query has "new"`, `the StreamUrl's role is "watch"`)
 	if n := s.session.Stats().NextInput; n != 2 {
@@ -402,25 +406,32 @@ type writerFunc func([]byte) (int, error)
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 
 func TestMask(t *testing.T) {
+	t.Setenv("HTTPS_PROXY", "mary:s3cr3t@proxy.example.internal:3128")
 	m := newMasker(options{sessionID: sessionID, profile: "majors", endpointURL: "https://vpce-0a1b2c3d-x.ssm.us-east-2.vpce.amazonaws.com"})
 	m.secret("s3cr3t")
 	for in, want := range map[string]string{
 		"nothing": "nothing",
 		sessionID: "<name>-07a1...",
 		"arn:aws-us-gov:iam::111122223333:user/mary said": "arn:aws-us-gov:iam::<masked> said",
-		"by mary-major.":                                        "by <name>.",
-		"AROAIOSFODNN7EXAMPLE:mary and s3cr3t":                  "<key> and <secret>",
-		"dial tcp 10.1.2.3:443: refused":                        "dial tcp <ip>:port: refused",
-		"dial tcp [2001:db8::1]:443: refused":                   "dial tcp [<ip>]:443: refused",
-		"on fe80::1":                                            "on <ip>",
-		"at 12:34:56, agent 3.3.1142.0":                         "at 12:34:56, agent 3.3.1142.0",
-		"host vpce-0a1b2c3d-x.ssm.us-east-2.vpce.amazonaws.com": "host <endpoint>",
-		"host vpce-0f1b2c3d-y.ssm.us-east-2.vpce.amazonaws.com": "host vpce-<masked>.ssm.us-east-2.vpce.amazonaws.com",
-		"i-02573cafcfe0a1b2c and mi-0123456789abcdef0":          "i-<masked> and mi-<masked>",
-		"wss://h/v1/data-channel/x?role=a&b=c&d":                "wss://h/v1/data-channel/x?<masked>",
-		"profile majors of a.b@example.com":                     "profile <profile> of <address>",
-		"https://d-9067.awsapps.com/start":                      "https://<portal>.awsapps.com/start",
-		"two\nlines\x1b[31m":                                    "two lines [31m",
+		"by mary-major.":                                                 "by <name>.",
+		"AROAIOSFODNN7EXAMPLE:mary and s3cr3t":                           "<key> and <secret>",
+		"dial tcp 10.1.2.3:443: refused":                                 "dial tcp <ip>:port: refused",
+		"dial tcp [2001:db8::1]:443: refused":                            "dial tcp [<ip>]:443: refused",
+		"on fe80::1":                                                     "on <ip>",
+		"at 12:34:56, agent 3.3.1142.0":                                  "at 12:34:56, agent 3.3.1142.0",
+		"host vpce-0a1b2c3d-x.ssm.us-east-2.vpce.amazonaws.com":          "host <endpoint>",
+		"host vpce-0f1b2c3d-y.ssm.us-east-2.vpce.amazonaws.com":          "host vpce-<masked>.ssm.us-east-2.vpce.amazonaws.com",
+		"i-02573cafcfe0a1b2c and mi-0123456789abcdef0":                   "i-<masked> and mi-<masked>",
+		"wss://h/v1/data-channel/x?role=a&b=c&d":                         "wss://h/v1/data-channel/x?<masked>",
+		"AIDAIOSFODNN7EXAMPLE of sso_111122223333_Admin":                 "<key> of sso<account>Admin",
+		"failed to find SSO session section, major":                      "failed to find SSO session section, <profile>",
+		"of profile m2, failed to get shared config profile, m2":         "of profile <profile>, failed to get shared config profile, <profile>",
+		"~/.aws/sso/cache/9360078be1118372ac12274d7f381dfd56e61d23.json": "~/.aws/sso/cache/<hash>.json",
+		"https://identitycenter.amazonaws.com/ssoins-7223aabbccddeeff":   "https://identitycenter.amazonaws.com/ssoins-<masked>",
+		"proxyconnect tcp: lookup proxy.example.internal":                "proxyconnect tcp: lookup <proxy>",
+		"profile majors of a.b@example.com":                              "profile <profile> of <address>",
+		"https://d-9067.awsapps.com/start":                               "https://<portal>.awsapps.com/start",
+		"two\nlines\x1b[31m":                                             "two lines [31m",
 	} {
 		if got := m.text(in); strings.TrimSpace(got) != want {
 			t.Errorf("%q is masked as %q, want %q", in, got, want)

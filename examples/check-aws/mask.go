@@ -72,6 +72,9 @@ func (m *masker) secret(secrets ...string) {
 func (m *masker) account(id string) { m.word(id, "<account>") }
 
 func (m *masker) hostOf(rawURL, instead string) {
+	if !strings.Contains(rawURL, "://") {
+		rawURL = "http://" + rawURL // as in HTTPS_PROXY=proxy:3128
+	}
 	if u, err := url.Parse(rawURL); err == nil {
 		if u.User != nil {
 			m.word(u.User.String(), "<user>")
@@ -86,10 +89,12 @@ var patterns = []struct {
 }{
 	{regexp.MustCompile(`arn:(aws[a-z-]*):([a-z0-9-]*):([a-z0-9-]*):[0-9]*:[^\s"')]*`), "arn:$1:$2:$3:<masked>"},
 	{regexp.MustCompile(`(wss?://[^\s"'?]*)\?[^\s"']*`), "$1?<masked>"},
-	{regexp.MustCompile(`\b(?:A[KSRIG][IOP]A|ANPA|AIPA|APKA|ASCA|ABIA|ACCA)[A-Z0-9]{12,}(?::[^\s"']+)?`), "<key>"},
-	{regexp.MustCompile(`\b(i|mi|eni|vpc|vpce|subnet|sg|eipalloc)-[0-9a-zA-Z]{8,17}(?:-[0-9a-z]+)?\b`), "$1-<masked>"},
+	{regexp.MustCompile(`(of profile |shared config profile, |SSO session section, )[^\s,]+`), "$1<profile>"},
+	{regexp.MustCompile(`\b[0-9a-f]{40}\b`), "<hash>"}, // a file's name in ~/.aws/sso/cache: of the portal's
+	{regexp.MustCompile(`\b(?:A[KSRIG][IOPD]A|ANPA|ANVA|APKA|ASCA|ABIA|ACCA)[A-Z0-9]{12,}(?::[^\s"']+)?`), "<key>"},
+	{regexp.MustCompile(`\b(i|mi|eni|vpc|vpce|subnet|sg|eipalloc|ssoins)-[0-9a-zA-Z]{8,17}(?:-[0-9a-z]+)?\b`), "$1-<masked>"},
 	{regexp.MustCompile(`[^\s"'<>/,;:=()]+@[^\s"'<>/,;:=()]+\.[^\s"'<>/,;:=()]+`), "<address>"},
-	{regexp.MustCompile(`\b[0-9]{12}\b`), "<account>"},
+	{regexp.MustCompile(`(?:\b|_)[0-9]{12}(?:\b|_)`), "<account>"},
 	{regexp.MustCompile(`[0-9A-Za-z-]+\.awsapps\.com`), "<portal>.awsapps.com"},
 }
 
