@@ -208,11 +208,24 @@ func TestSignals(t *testing.T) {
 	// Before there is a channel.
 	f.srv.SetNetwork(ssmresumetest.Refused)
 	first, _ = f.srv.Start(datachanneltest.Options{Program: greet})
-	tp = f.onTerminal(f.plugin(first, parameters, f.srv.URL()))
-	tp.shows("no network, 1 s; trying")
-	tp.types("\x03")
-	if got := tp.end(); got.status != 128+2 {
-		t.Errorf("%+v", got)
+	asArgument := func() *exec.Cmd {
+		return f.command(response(f, first), ssmresumetest.Region, "StartSession", "", parameters, f.srv.URL())
+	}
+	for _, tt := range []struct {
+		cmd    *exec.Cmd
+		key    string
+		status int
+	}{
+		{f.plugin(first, parameters, f.srv.URL()), "\x03", 128 + 2},
+		{asArgument(), "\x03", 0}, // or the CLI prints it
+		{asArgument(), "\x1c", 0},
+	} {
+		tp = f.onTerminal(tt.cmd)
+		tp.shows("no network, 1 s; trying")
+		tp.types(tt.key)
+		if got := tp.end(); got.status != tt.status {
+			t.Errorf("%+v, want %d", got, tt.status)
+		}
 	}
 }
 

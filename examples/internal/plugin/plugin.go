@@ -51,23 +51,25 @@ func Main(args []string, out io.Writer) int {
 	case err == nil:
 		return status
 	case errors.As(err, &signal):
-		return signal.ExitStatus()
+		status = signal.ExitStatus()
 	case errors.As(err, &usage):
+		status = 1
 		fmt.Fprint(os.Stderr, printable(err.Error()))
 	default:
+		status = 1
 		fmt.Fprintf(os.Stderr, "Cannot perform start session: %s\n", printable(err.Error()))
 	}
 	if strings.Contains(args[0], "{") && (r == nil || !r.opened) {
 		return 0 // of a failure the CLI prints the command line, and with it a token that is still good
 	}
-	return 1
+	return status
 }
 
 // Run runs the session to its end, and returns the exit status. An error may be a
 // [terminal.SignalError].
 func (r *Request) Run() (status int, err error) {
 	signal.Ignore(syscall.SIGPIPE) // a reader that has gone is an error of Write, and the session ends in order
-	stopped, stop := onSignal(os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	stopped, stop := onSignal(os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
 	defer stop()
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
