@@ -169,6 +169,16 @@ func TestPath(t *testing.T) {
 	}
 }
 
+// TestConnectsGivenUp: the Reconnector bounds a connect by what the dialer tells of
+// it, and so is back with the next SYN.
+func TestConnectsGivenUp(t *testing.T) {
+	in := setting{kind: unanswered, policy: reconnector(0, 0)}
+	res := trial{away: 59500 * time.Millisecond, idle: time.Second}.onFakeClock(t, in, patience)
+	if res.outcome != resumed || res.dials != 12 || res.after > time.Second {
+		t.Errorf("%+v, want it resumed within a second, after 12 connects of 5 s each", res)
+	}
+}
+
 // TestPluginGivesUp: 24 tries in 50 to 65 s, as with the real plugin. By the
 // policy's own numbers 45.1 to 69.2 s are possible.
 func TestPluginGivesUp(t *testing.T) {

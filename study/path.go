@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"net"
+	"net/http/httptrace"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -122,8 +123,17 @@ func (p *path) isDown() bool {
 }
 
 // DialContext connects as Linux does: at once, or with a SYN sent again and again.
-func (p *path) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
+// It tells a trace of it, as net.Dialer does.
+func (p *path) DialContext(ctx context.Context, network, addr string) (_ net.Conn, err error) {
 	p.dials.Add(1)
+	if trace := httptrace.ContextClientTrace(ctx); trace != nil {
+		if trace.ConnectStart != nil {
+			trace.ConnectStart(network, addr)
+		}
+		if trace.ConnectDone != nil {
+			defer func() { trace.ConnectDone(network, addr, err) }()
+		}
+	}
 	fail := func(err error) (net.Conn, error) {
 		return nil, &net.OpError{Op: "dial", Net: network, Err: err}
 	}
