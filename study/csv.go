@@ -11,17 +11,17 @@ import (
 // outageCSV has, for sessions that were lost or waiting in every trial, the time
 // from the network's loss until they were given up.
 func outageCSV(cells []cell) figure.Content {
-	return figure.CSV([]string{"kind", "outage_s", "policy", "clock", "trials", "resumed", "lost", "waiting", "least_s", "median_s", "p95_s", "longest_s", "mean_connects"}, func(row func(...any)) {
+	return figure.CSV([]string{"kind", "outage_s", "policy", "clock", "trials", "resumed", "lost", "waiting", "least_s", "median_s", "p95_s", "longest_s", "mean_connects", "mean_logins_asked"}, func(row func(...any)) {
 		for _, c := range cells {
-			one := func(clock string, s stats, dials any) {
-				row(c.kind, c.length, c.policy.name, clock, s.n, s.outcomes[resumed], s.outcomes[lost], s.outcomes[waiting], s.least, s.median, s.p95, s.longest, dials)
+			one := func(clock string, s stats, dials, asks any) {
+				row(c.kind, c.length, c.policy.name, clock, s.n, s.outcomes[resumed], s.outcomes[lost], s.outcomes[waiting], s.least, s.median, s.p95, s.longest, dials, asks)
 			}
 			if c.real == nil {
-				one("fake", c.fake, c.fake.dials)
+				one("fake", c.fake, c.fake.dials, c.fake.asks)
 				continue
 			}
-			one("loopback", *c.real, "")
-			one("fake, as on loopback", c.fake, c.fake.dials)
+			one("loopback", *c.real, "", "")
+			one("fake, as on loopback", c.fake, c.fake.dials, "")
 		}
 	})
 }

@@ -84,7 +84,7 @@ func (r *relay) carry(client *net.TCPConn) error {
 }
 
 // forward carries what the client writes. After the outage has begun, a refused
-// connection is reset as soon as something is written to it; on a unanswered one
+// connection is reset as soon as something is written to it; on an unanswered one
 // nothing happens any more.
 func (r *relay) forward(c *carried) {
 	buf := make([]byte, 4096)

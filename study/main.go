@@ -1,7 +1,7 @@
 // Command study shows how Systems Manager sessions come back after an outage
 // of the network, and after a fault that hits many sessions at once: with this
 // library's Reconnector, with the AWS SDK called once, with the SDK in a careful
-// loop, and with the session-manager-plugin's policy.
+// loop, and with the policies of two versions of the session-manager-plugin.
 //
 //	go run . [-short] [-seed n] [-out dir]
 //	go run . -plot dir

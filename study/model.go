@@ -17,7 +17,7 @@ type waits func() (wait time.Duration, goOn bool)
 
 func upTo(r *rand.Rand, d time.Duration) time.Duration { return time.Duration(r.Int64N(int64(d))) }
 
-// reconnectorModel is answerDelay in reconnect.go.
+// reconnectorModel is spread in pace.go.
 func reconnectorModel(maxServiceWait time.Duration) func(*rand.Rand) waits {
 	const defaultMaxDelay, first, factor = 25 * time.Second, time.Second, 4
 	if maxServiceWait == 0 {
@@ -62,14 +62,21 @@ func sdkTunedModel(r *rand.Rand) waits {
 	}
 }
 
-func pluginModel(r *rand.Rand) waits {
-	tries, calls, delay := 0, 0, pluginFirstDelay+upTo(r, pluginFirstDelay)
+func plugin12Model(r *rand.Rand) waits {
+	tries, betweenCalls := 0, plugin13Model(r)
 	return func() (time.Duration, bool) {
 		tries++
 		if tries < pluginTries {
 			return 1 << (tries - 1) * (pluginTryDelay + upTo(r, pluginTryJitter)), true
 		}
 		tries = 0
+		return betweenCalls()
+	}
+}
+
+func plugin13Model(r *rand.Rand) waits {
+	calls, delay := 0, pluginFirstDelay+upTo(r, pluginFirstDelay)
+	return func() (time.Duration, bool) {
 		calls++
 		wait := delay
 		delay *= 2

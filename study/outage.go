@@ -2,12 +2,15 @@ package main
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"net/http"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/ssmresume/ssmresume/ssmresumetest"
 )
 
@@ -38,10 +41,12 @@ func newTrial(r *rand.Rand, length time.Duration) trial {
 type result struct {
 	trial
 	outcome outcome
-	// after is the time from the network's return to the session's. If the session
+	// after is the time from the outage's end to the session's return. If the session
 	// is lost, it is the time from the network's loss to the policy's giving up.
 	after time.Duration
-	dials int64 // connections tried by the policy, on a fake clock only
+	// Connections tried by the policy, and how often it asked for credentials, on a
+	// fake clock only.
+	dials, asks int64
 }
 
 type outcome string
@@ -89,6 +94,13 @@ func (tr trial) onFakeClock(t *testing.T, in setting, patience time.Duration) (r
 			way.syns = 0
 		}
 		cfg.HTTPClient = in.policy.client(way.DialContext)
+		away := tr.away
+		logins := &logins{of: cfg.Credentials}
+		if in.kind == lapsed {
+			logins.lapse, logins.back = time.Now().Add(tr.idle), time.Now().Add(tr.idle+tr.away)
+			cfg.Credentials = aws.NewCredentialsCache(logins)
+			away /= 2
+		}
 		one, resume := in.policy.start(cfg)
 		if err := one(t.Context()); err != nil {
 			t.Fatalf("before the outage: %v", err)
@@ -96,11 +108,31 @@ func (tr trial) onFakeClock(t *testing.T, in setting, patience time.Duration) (r
 		time.Sleep(tr.idle)
 		ctx, cancel := context.WithTimeout(t.Context(), tr.away+patience)
 		defer cancel()
-		dialed, begin := way.dials.Load(), time.Now()
-		way.outage(tr.away)
+		dialed, asked, begin := way.dials.Load(), logins.asks.Load(), time.Now()
+		way.outage(away)
 		err := resume(ctx)
 		res = newResult(tr, ctx, err, time.Since(begin))
-		res.dials = way.dials.Load() - dialed
+		res.dials, res.asks = way.dials.Load()-dialed, logins.asks.Load()-asked
 	})
 	return res
+}
+
+// logins is a provider whose credentials lapse, until somebody has logged in.
+type logins struct {
+	of          aws.CredentialsProvider
+	lapse, back time.Time
+	asks        atomic.Int64
+}
+
+func (l *logins) Retrieve(ctx context.Context) (aws.Credentials, error) {
+	l.asks.Add(1)
+	now := time.Now()
+	if !now.Before(l.lapse) && now.Before(l.back) {
+		return aws.Credentials{}, errors.New("the login has lapsed")
+	}
+	creds, err := l.of.Retrieve(ctx)
+	if now.Before(l.lapse) {
+		creds.CanExpire, creds.Expires = true, l.lapse
+	}
+	return creds, err
 }

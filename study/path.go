@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/ssmresume/ssmresume/ssmresumetest"
 )
 
 // What Linux does below a Go program while packets are unanswered.
@@ -34,21 +36,50 @@ const (
 	tcpSynRetries     = 6
 )
 
-// outageKind is what happens to packets during an outage, and to the connection
-// that is idle in the client's pool when it begins.
+// outageKind is what happens during an outage, and to the connection that is idle
+// in the client's pool when it begins. Its first word is a state of the network as
+// in ssmresumetest.
 type outageKind string
 
 const (
 	// refused: a connect gets a RST, and so does what is written to the old
 	// connection, later too: its peer has forgotten it.
-	refused outageKind = "refused"
+	refused outageKind = "Refused"
 	// unanswered: no packet arrives, and none of the old connection's ever will:
 	// the client's address is a new one, or a NAT on the way has forgotten it.
-	unanswered outageKind = "unanswered"
+	unanswered outageKind = "Unanswered, old connection dead"
 	// unansweredSamePath: no packet arrives, but the old connection lives on, and
 	// TCP's next retransmission gets through once the network is back.
-	unansweredSamePath outageKind = "unanswered, same path"
+	unansweredSamePath outageKind = "Unanswered, old connection alive"
+	// silent: a connect succeeds, but nothing else arrives until the network is
+	// back, and then with TCP's next retransmission.
+	silent outageKind = "Silent"
+	// slow5 and slow10 are unanswered, and from the loss on, the outage's end
+	// included, each look-up of the name takes 5 or 10 s: the first of the name
+	// servers, or the first two, have gone with the network they belong to.
+	slow5  outageKind = "Unanswered, look-ups take 5 s"
+	slow10 outageKind = "Unanswered, look-ups take 10 s"
+	// lapsed: the network is refused for the first half. Credentials lapse with
+	// the loss, and there are new ones only at the end, when somebody has logged in.
+	lapsed outageKind = "Refused, credentials lapsed"
 )
+
+var outageKinds = []outageKind{refused, unanswered, unansweredSamePath, silent, slow5, slow10, lapsed}
+
+func (k outageKind) network() ssmresumetest.Network {
+	switch k {
+	case refused, lapsed:
+		return ssmresumetest.Refused
+	case silent:
+		return ssmresumetest.Silent
+	}
+	return ssmresumetest.Unanswered
+}
+
+// lookup is what a look-up of the name takes from the loss on.
+func (k outageKind) lookup() time.Duration {
+	return map[outageKind]time.Duration{slow5: 5 * time.Second, slow10: 10 * time.Second}[k]
+}
 
 type dialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
 
@@ -98,9 +129,11 @@ func (p *path) fate(c *pathConn) fate {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
-	case !c.old, p.kind == unansweredSamePath && !p.down:
+	case p.down && p.kind.network() == ssmresumetest.Silent:
+		return vanishes
+	case !c.old, !p.down && (p.kind == unansweredSamePath || p.kind == silent):
 		return arrives
-	case p.kind == refused:
+	case p.kind.network() == ssmresumetest.Refused:
 		return reset
 	}
 	return vanishes
@@ -116,16 +149,29 @@ func (p *path) close() {
 	}
 }
 
-func (p *path) isDown() bool {
+func (p *path) isCut() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.down
+	return p.cut
 }
 
-// DialContext connects as Linux does: at once, or with a SYN sent again and again.
-// It tells a trace of it, as net.Dialer does.
+// connects reports whether a connect that waits for an answer gets one.
+func (p *path) connects() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return !p.down || p.kind.network() == ssmresumetest.Silent
+}
+
+// DialContext looks the name up and connects as Linux does: at once, or with a SYN
+// sent again and again. It tells a trace of both, as net.Dialer does.
 func (p *path) DialContext(ctx context.Context, network, addr string) (_ net.Conn, err error) {
 	p.dials.Add(1)
+	fail := func(err error) (net.Conn, error) {
+		return nil, &net.OpError{Op: "dial", Net: network, Err: err}
+	}
+	if err := p.lookUp(ctx, addr); err != nil {
+		return fail(err)
+	}
 	if trace := httptrace.ContextClientTrace(ctx); trace != nil {
 		if trace.ConnectStart != nil {
 			trace.ConnectStart(network, addr)
@@ -134,21 +180,14 @@ func (p *path) DialContext(ctx context.Context, network, addr string) (_ net.Con
 			defer func() { trace.ConnectDone(network, addr, err) }()
 		}
 	}
-	fail := func(err error) (net.Conn, error) {
-		return nil, &net.OpError{Op: "dial", Net: network, Err: err}
-	}
-	for n := 0; p.isDown(); n++ {
-		if p.kind == refused {
+	for n := 0; !p.connects(); n++ {
+		if p.kind.network() == ssmresumetest.Refused {
 			return fail(os.NewSyscallError("connect", syscall.ECONNREFUSED))
 		}
 		if n > p.syns+tcpSynRetries {
 			return fail(os.NewSyscallError("connect", syscall.ETIMEDOUT))
 		}
-		rto := time.NewTimer(synRTO << max(n-p.syns, 0))
-		select {
-		case <-rto.C:
-		case <-ctx.Done():
-			rto.Stop()
+		if !sleep(ctx, synRTO<<max(n-p.syns, 0)) {
 			return fail(os.ErrDeadlineExceeded)
 		}
 	}
@@ -161,6 +200,25 @@ func (p *path) DialContext(ctx context.Context, network, addr string) (_ net.Con
 	defer p.mu.Unlock()
 	p.conns = append(p.conns, c)
 	return c, nil
+}
+
+func (p *path) lookUp(ctx context.Context, addr string) (err error) {
+	takes := p.kind.lookup()
+	if takes == 0 || !p.isCut() {
+		return nil
+	}
+	if trace := httptrace.ContextClientTrace(ctx); trace != nil {
+		if trace.DNSStart != nil {
+			trace.DNSStart(httptrace.DNSStartInfo{Host: addr})
+		}
+		if trace.DNSDone != nil {
+			defer func() { trace.DNSDone(httptrace.DNSDoneInfo{Err: err}) }()
+		}
+	}
+	if !sleep(ctx, takes) {
+		return &net.DNSError{Err: "i/o timeout", Name: addr, IsTimeout: true}
+	}
+	return nil
 }
 
 // pathConn is the client's end of a connection.

@@ -22,6 +22,7 @@ var looks = []figure.Look{
 	{Color: color.RGBA{R: 0x77, G: 0x77, B: 0x77, A: 0xff}, Shape: draw.CrossGlyph{}, Dashes: []vg.Length{vg.Points(1.5), vg.Points(2.5)}, Width: vg.Points(1.6)},
 	{Color: color.RGBA{R: 0xd5, G: 0x5e, B: 0x00, A: 0xff}, Shape: draw.TriangleGlyph{}, Dashes: []vg.Length{vg.Points(6), vg.Points(3)}, Width: vg.Points(1.4)},
 	{Color: color.Black, Shape: draw.BoxGlyph{}, Dashes: []vg.Length{vg.Points(8), vg.Points(2), vg.Points(1.5), vg.Points(2)}, Width: vg.Points(1.4)},
+	{Color: color.RGBA{R: 0x9c, G: 0x27, B: 0xb0, A: 0xff}, Shape: draw.RingGlyph{}, Dashes: []vg.Length{vg.Points(1.5), vg.Points(1.5)}, Width: vg.Points(2)},
 }
 
 // The outage plot's vertical scale, in seconds; its top row is for sessions that
@@ -34,40 +35,47 @@ const (
 	shownHeight = 60000
 )
 
+// panels are the outages that are drawn. Look-ups of 5 s are in the tables.
+var panels = [][]outageKind{{refused, unanswered, unansweredSamePath}, {silent, slow10, lapsed}}
+
 // outagePlot has a panel for each kind of outage: the median until a session is
 // back, with a bar up to the 95 % quantile.
 func outagePlot(cells []cell) figure.Content {
 	return func(w io.Writer) error {
-		const width, height, head = 940, 440, 34
+		const width, height, head = 940, 800, 34
 		canvas := vgsvg.New(vg.Points(width), vg.Points(height))
 		dc := draw.New(canvas)
 		figure.Sheet(dc)
-		var row []*plot.Plot
-		for _, kind := range outageKinds {
-			panel, err := outagePanel(cells, kind)
-			if err != nil {
-				return err
+		rows := make([][]*plot.Plot, len(panels))
+		for i := range panels {
+			for _, kind := range panels[i] {
+				panel, err := outagePanel(cells, kind)
+				if err != nil {
+					return err
+				}
+				rows[i] = append(rows[i], panel)
 			}
-			row = append(row, panel)
 		}
-		row[len(row)/2].X.Label.Text = "length of the outage"
-		tiles := draw.Tiles{Rows: 1, Cols: len(row), PadX: vg.Points(14), PadTop: vg.Points(head + 4), PadBottom: vg.Points(8), PadLeft: vg.Points(26), PadRight: vg.Points(10)}
-		for i, c := range plot.Align([][]*plot.Plot{row}, tiles, dc)[0] {
-			row[i].Draw(c)
+		rows[len(rows)-1][1].X.Label.Text = "length of the outage"
+		tiles := draw.Tiles{Rows: len(rows), Cols: len(rows[0]), PadX: vg.Points(14), PadY: vg.Points(14), PadTop: vg.Points(head + 4), PadBottom: vg.Points(8), PadLeft: vg.Points(26), PadRight: vg.Points(10)}
+		for i, row := range plot.Align(rows, tiles, dc) {
+			for j, c := range row {
+				rows[i][j].Draw(c)
+			}
 		}
 		// Align would make room for a label in the wrong place on a log scale.
-		label := row[0].Y.Label.TextStyle
+		label := rows[0][0].Y.Label.TextStyle
 		label.Rotation = math.Pi / 2
 		label.XAlign, label.YAlign = draw.XCenter, draw.YTop
 		label.Font.Size = 11 // there is room where a reader's font is wider
-		dc.FillText(label, vg.Point{X: vg.Points(8), Y: vg.Points(height-head) / 2}, "from network back to session back: median, bar up to the 95th percentile")
+		dc.FillText(label, vg.Point{X: vg.Points(8), Y: vg.Points(height-head) / 2}, "from the outage's end to the session's return: median, bar up to the 95th percentile")
 		for i, policy := range policies() {
 			legend := figure.NewPlot().Legend
 			legend.Left, legend.Top = true, true
 			line := &plotter.Line{LineStyle: looks[i].Line()}
 			points := &plotter.Scatter{GlyphStyle: looks[i].Glyph()}
 			legend.Add(policy.name, line, points)
-			legend.Draw(draw.Crop(dc, vg.Points(150+float64(i)*180), 0, 0, -vg.Points(12)))
+			legend.Draw(draw.Crop(dc, vg.Points(44+float64(i)*178), 0, 0, -vg.Points(12)))
 		}
 		return figure.WriteSVG(w, canvas)
 	}
@@ -75,11 +83,7 @@ func outagePlot(cells []cell) figure.Content {
 
 func outagePanel(cells []cell, kind outageKind) (*plot.Plot, error) {
 	panel := figure.NewPlot()
-	panel.Title.Text = map[outageKind]string{
-		refused:            "refused",
-		unanswered:         "unanswered, old connection dead",
-		unansweredSamePath: "unanswered, old connection alive",
-	}[kind]
+	panel.Title.Text = string(kind)
 	panel.X.Scale, panel.Y.Scale = plot.LogScale{}, plot.LogScale{}
 	var ticks plot.ConstantTicks
 	for _, c := range cells {
@@ -107,7 +111,7 @@ func outagePanel(cells []cell, kind outageKind) (*plot.Plot, error) {
 	note.TextStyle[0].Color = color.Gray{0x44}
 	panel.Add(note)
 	for i, policy := range policies() {
-		apart := math.Pow(1.13, float64(i)-1.5) // so that no marker hides another
+		apart := math.Pow(1.16, float64(i)-2) // so that no marker hides another
 		var run plotter.XYs
 		bars := struct {
 			plotter.XYs

@@ -101,24 +101,25 @@ var sdkTuned = policy{
 	model: sdkTunedModel,
 }
 
-// The session-manager-plugin's retries, as of its versions on the old SDK: config,
-// retry, sdkutil and session of
+// The session-manager-plugin's retries: config, retry, sdkutil and session of
 // https://github.com/aws/session-manager-plugin/tree/mainline/src. Measured with
-// the real plugin, a session is lost after 50 to 65 s of refused connections.
+// the real plugin, a session is lost after 50 to 65 s of refused connections with
+// its versions on the old SDK, 1.2, and after 3.1 to 6.2 s with that on the SDK v2,
+// 1.3.0.0 of April 2026.
 const (
 	pluginRetries     = 5 // DataChannelNumMaxRetries
 	pluginFirstDelay  = 100 * time.Millisecond
-	pluginTries       = 4 // SsmCliRetryer: 3 retries
+	pluginTries       = 4 // SsmCliRetryer of 1.2: 3 retries
 	pluginTryDelay    = time.Second
 	pluginTryJitter   = 500 * time.Millisecond
 	pluginGranularity = time.Millisecond
 )
 
-// plugin is the session-manager-plugin's policy, on the new SDK's client with the
-// old one's transport, http.DefaultTransport. Unlike the old SDK it tries again
-// within a call after a reset, which gives it more time.
-var plugin = policy{
-	name: "plugin's policy",
+// plugin12 is the policy of the session-manager-plugin 1.2, on the new SDK's client
+// with the old one's transport, http.DefaultTransport. Unlike the old SDK it tries
+// again within a call after a reset, which gives it more time.
+var plugin12 = policy{
+	name: "plugin 1.2's policy",
 	client: func(dial dialFunc) aws.HTTPClient {
 		tr := http.DefaultTransport.(*http.Transport).Clone()
 		tr.DialContext = withTimeout(defaultTransportDialTimeout, dial)
@@ -127,19 +128,44 @@ var plugin = policy{
 	start: func(cfg aws.Config) (one, resume call) {
 		cfg.Retryer = func() aws.Retryer { return newPluginRetryer() }
 		c := sdkCall(ssm.NewFromConfig(cfg))
-		return c, func(ctx context.Context) error {
-			delay := pluginFirstDelay + jitter(pluginFirstDelay)
-			for failures := 0; ; failures++ {
-				err := c(ctx)
-				if err == nil || failures == pluginRetries || ctx.Err() != nil {
-					return err
-				}
-				sleep(ctx, delay)
-				delay *= 2
-			}
-		}
+		return c, func(ctx context.Context) error { return pluginLoop(ctx, c) }
 	},
-	model: pluginModel,
+	model: plugin12Model,
+}
+
+// plugin13 is the policy of the session-manager-plugin 1.3.0.0: a call is one
+// attempt, for which it loads the SDK's configuration anew, and so has a pool and
+// connections of its own (GetConfigWithQuickCheck).
+var plugin13 = policy{
+	name:   "plugin 1.3's policy",
+	client: func(dial dialFunc) aws.HTTPClient { return buildable(dial) },
+	start: func(cfg aws.Config) (one, resume call) {
+		cfg.RetryMaxAttempts = 1
+		shared := cfg.HTTPClient
+		c := func(ctx context.Context) error {
+			cfg := cfg
+			if b, ok := shared.(*awshttp.BuildableClient); ok {
+				cfg.HTTPClient = b.WithTransportOptions()
+			}
+			return sdkCall(ssm.NewFromConfig(cfg))(ctx)
+		}
+		return c, func(ctx context.Context) error { return pluginLoop(ctx, c) }
+	},
+	model: plugin13Model,
+}
+
+// pluginLoop is RepeatableExponentialRetryer, whose longest interval, 5 s, these
+// waits do not reach.
+func pluginLoop(ctx context.Context, c call) error {
+	delay := pluginFirstDelay + jitter(pluginFirstDelay)
+	for failures := 0; ; failures++ {
+		err := c(ctx)
+		if err == nil || failures == pluginRetries || ctx.Err() != nil {
+			return err
+		}
+		sleep(ctx, delay)
+		delay *= 2
+	}
 }
 
 type pluginRetryer struct{ *retry.Standard }
@@ -158,8 +184,8 @@ func (pluginRetryer) RetryDelay(attempt int, _ error) (time.Duration, error) {
 
 func jitter(d time.Duration) time.Duration { return rand.N(d).Truncate(pluginGranularity) }
 
-// policies are the four of the study.
-func policies() []policy { return []policy{reconnector(0, 0), sdkOnce, sdkTuned, plugin} }
+// policies are the five of the study.
+func policies() []policy { return []policy{reconnector(0, 0), sdkOnce, sdkTuned, plugin12, plugin13} }
 
 // buildable is the SDK's HTTP client on another network.
 func buildable(dial dialFunc) *awshttp.BuildableClient {
@@ -188,11 +214,14 @@ func sdkCall(client *ssm.Client) call {
 	}
 }
 
-func sleep(ctx context.Context, d time.Duration) {
+// sleep returns false if ctx has ended.
+func sleep(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-t.C:
+		return true
 	case <-ctx.Done():
+		return false
 	}
 }

@@ -12,7 +12,7 @@ type stats struct {
 	most     outcome // the most frequent
 	// Of the sessions that were resumed, or, if there is none, of the others.
 	least, median, p95, longest time.Duration
-	dials                       float64 // mean
+	dials, asks                 float64 // means
 }
 
 func newStats(results []result) stats {
@@ -22,6 +22,7 @@ func newStats(results []result) stats {
 		s.outcomes[res.outcome]++
 		of[res.outcome] = append(of[res.outcome], res.after)
 		s.dials += float64(res.dials) / float64(len(results))
+		s.asks += float64(res.asks) / float64(len(results))
 	}
 	for _, o := range []outcome{resumed, lost, waiting} {
 		if s.outcomes[o] > s.outcomes[s.most] {

@@ -77,8 +77,6 @@ type cell struct {
 	real   *stats // nil if it was not run
 }
 
-var outageKinds = []outageKind{refused, unanswered, unansweredSamePath}
-
 func (p plan) outages(t *testing.T) []cell {
 	var cells []cell
 	for _, kind := range outageKinds {

@@ -32,7 +32,7 @@ func table(w io.Writer, title string, rows func(row func(cells ...any))) {
 }
 
 func printOutages(w io.Writer, p plan, cells []cell) {
-	fmt.Fprintf(w, "\nOutages on a fake clock: from the network's return to the session's, median / 95 %%.\n"+
+	fmt.Fprintf(w, "\nOutages on a fake clock: from the outage's end to the session's return, median / 95 %%.\n"+
 		"%d trials in each place, %d of %s; each outage is up to 20 %% shorter or longer.\n",
 		p.repeats(p.lengths[0]), p.repeats(p.lengths[len(p.lengths)-1]), lengthText(p.lengths[len(p.lengths)-1]))
 	for _, kind := range outageKinds {
