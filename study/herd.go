@@ -148,15 +148,25 @@ func (h herdResult) backAt(share float64) (time.Duration, bool) {
 	return h.back[n-1], true
 }
 
-// runHerd runs the policy's real code for every session on a fake clock, each
-// with a client of its own as in a program of its own.
-func runHerd(t *testing.T, r *rand.Rand, sizes []int, p policy) herdResult {
-	res := herdResult{policy: p.name}
+// A starter is called for an account, and what it returns for each of its sessions.
+type starter func(aws.Config) func() call
+
+// alone has each session have a client of its own, as in a program of its own.
+func (p policy) alone(cfg aws.Config) func() call {
+	return func() call {
+		_, resume := p.start(cfg)
+		return resume
+	}
+}
+
+// runHerd runs a policy's real code for every session on a fake clock.
+func runHerd(t *testing.T, r *rand.Rand, sizes []int, policy string, start starter) herdResult {
+	res := herdResult{policy: policy}
 	for _, n := range sizes {
 		res.sessions += n
 	}
 	before := bytesInUse()
-	start := time.Now()
+	began := time.Now()
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), herdHorizon)
 		defer cancel()
@@ -167,10 +177,11 @@ func runHerd(t *testing.T, r *rand.Rand, sizes []int, p policy) herdResult {
 		for _, n := range sizes {
 			a := &account{begin: begin, quota: newQuota()}
 			accounts = append(accounts, a)
+			session := start(aws.Config{Region: "us-east-2", Credentials: aws.AnonymousCredentials{}, HTTPClient: a})
 			for range n {
+				resume := session()
 				loss := time.Duration(r.Int64N(int64(lossWindow)))
 				wg.Go(func() {
-					_, resume := p.start(aws.Config{Region: "us-east-2", Credentials: aws.AnonymousCredentials{}, HTTPClient: a})
 					time.Sleep(loss)
 					err := resume(ctx)
 					mu.Lock()
@@ -197,7 +208,7 @@ func runHerd(t *testing.T, r *rand.Rand, sizes []int, p policy) herdResult {
 			res.calls += a.quota.calls
 		}
 	})
-	res.wall = time.Since(start)
+	res.wall = time.Since(began)
 	slices.Sort(res.back)
 	return res
 }

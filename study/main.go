@@ -83,9 +83,15 @@ func study(t *testing.T, p plan, w io.Writer, out string) error {
 	printLoopback(w, p, real)
 	herds := p.allHerds(t)
 	printHerds(w, p, herds)
+	shared := p.sharedHerds(t)
+	printShared(w, shared)
+	s := p.runSchedules()
+	printSchedules(w, p, s)
 	files := map[string]figure.Content{
 		"outage.csv":     outageCSV(append(cells, real...)),
 		"herd.csv":       herdCSV(herds),
+		"shared.csv":     sharedCSV(shared),
+		"schedules.csv":  schedulesCSV(s),
 		"herd-curve.csv": herdCurveCSV(herds),
 		"outage.svg":     outagePlot(cells),
 		"herd.svg":       herdPlot(herds),

@@ -292,7 +292,9 @@ func TestHerdModel(t *testing.T) {
 	if testing.Short() {
 		reals = 1
 	}
-	for _, policy := range policies() {
+	short := reconnector(5*time.Second, 0)
+	short.name += ", MaxServiceWait of 5 s"
+	for _, policy := range append(policies(), short) {
 		t.Run(policy.name, func(t *testing.T) {
 			hard := 400
 			if policy.name == ours {
@@ -317,7 +319,7 @@ func TestHerdModel(t *testing.T) {
 				}
 				return of
 			}
-			real := figures(reals, func(i int) herdResult { return runHerd(t, p.rng("real", i), sizes, policy) })
+			real := figures(reals, func(i int) herdResult { return runHerd(t, p.rng("real", i), sizes, policy.name, policy.alone) })
 			model := figures(models, func(i int) herdResult { return modelHerd(p.rng("model", i), sizes, policy) })
 			for name := range model {
 				got, _ := meanAndSpread(real[name])
@@ -329,6 +331,54 @@ func TestHerdModel(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestSharedClient: a thousand sessions of one account are no herd to themselves if
+// they share a client, and the fewer clients there are the better they fare.
+func TestSharedClient(t *testing.T) {
+	sizes := []int{1000}
+	var calls []float64
+	for _, n := range perClients {
+		h := runHerd(t, shortPlan(1).rng("shared", n), sizes, ours, sharing(n))
+		calls = append(calls, h.callsEach())
+		over, all := h.overLimit(sizes)
+		t.Logf("%s sessions of a client: %.2f of the limit, %.2f calls each", perClientText(n), over, h.callsEach())
+		if !all || n == allOfAccount && (over > 1.05 || h.callsEach() > 2.5) {
+			t.Errorf("%s sessions of a client: %.2f of the limit, %.2f calls each", perClientText(n), over, h.callsEach())
+		}
+	}
+	if calls[0] <= calls[1] || calls[1] <= calls[len(calls)-1] {
+		t.Errorf("calls each: %v for %v sessions of a client", calls, perClients)
+	}
+}
+
+// TestSchedules is what study/README.md says of them: windows up to 5 s are at the
+// goal for 10,000 sessions and far from that for 100,000, and what was made for
+// both is so only there.
+func TestSchedules(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes half a minute")
+	}
+	p := shortPlan(1)
+	p.scheduleHerds, p.scheduleAlone = []int{10_000, 20_000, 100_000}, nil
+	type figures struct{ over, calls float64 }
+	got := map[string]map[int]figures{}
+	for _, s := range p.runSchedules() {
+		if got[s.schedule] == nil {
+			got[s.schedule] = map[int]figures{}
+		}
+		over, _ := s.overLimit(s.sizes)
+		got[s.schedule][s.sessions] = figures{over, s.callsEach()}
+		if at := got[s.schedule]; at[10_000].over <= 1.15 && at[10_000].calls <= 3 && at[100_000].over > 0 && at[100_000].over <= 1.03 && at[100_000].calls <= 4 {
+			t.Errorf("%s meets both goals: %v", s.schedule, at)
+		}
+	}
+	if at := got["windows up to 5 s"]; at[10_000].over > 1.17 || at[10_000].calls > 3 || at[100_000].calls < 15 {
+		t.Errorf("windows up to 5 s: %v", at)
+	}
+	if at := got[forTwoSizesName]; at[10_000].over > 1.17 || at[100_000].over > 1.03 || at[100_000].calls > 4.5 || at[20_000].over < 2 {
+		t.Errorf("%s: %v", forTwoSizesName, at)
 	}
 }
 
@@ -392,7 +442,7 @@ func TestStats(t *testing.T) {
 // TestStudy runs a small study and reads what it prints and writes.
 func TestStudy(t *testing.T) {
 	p := shortPlan(1)
-	p.real, p.herds = nil, []int{1000}
+	p.real, p.herds, p.alone = nil, []int{1000}, []int{100}
 	p.lengths = p.lengths[:2]
 	dir := t.TempDir()
 	var printed bytes.Buffer

@@ -15,15 +15,18 @@ import (
 
 // plan says how much is run.
 type plan struct {
-	seed      uint64
-	lengths   []time.Duration
-	repeats   func(length time.Duration) int
-	real      []time.Duration // lengths that are run on loopback too
-	reals     int             // trials of each of these
-	patience  time.Duration   // on loopback
-	herds     []int
-	realHerds func(sessions int, p policy) bool // whether the real code runs it too
-	sweep     bool
+	seed          uint64
+	lengths       []time.Duration
+	repeats       func(length time.Duration) int
+	real          []time.Duration // lengths that are run on loopback too
+	reals         int             // trials of each of these
+	patience      time.Duration   // on loopback
+	herds         []int
+	alone         []int                             // sessions of accounts that are alone
+	scheduleHerds []int                             // sessions in many accounts
+	scheduleAlone []int                             // and in one
+	realHerds     func(sessions int, p policy) bool // whether the real code runs it too
+	sweep         bool
 }
 
 func fullPlan(seed uint64) plan {
@@ -36,10 +39,13 @@ func fullPlan(seed uint64) plan {
 			}
 			return 200
 		},
-		real:     []time.Duration{time.Second, 5 * time.Second},
-		reals:    20,
-		patience: 15 * time.Second,
-		herds:    []int{100, 1000, 10_000, 100_000},
+		real:          []time.Duration{time.Second, 5 * time.Second},
+		reals:         20,
+		patience:      15 * time.Second,
+		herds:         []int{100, 1000, 10_000, 100_000},
+		alone:         []int{1000},
+		scheduleHerds: []int{1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000},
+		scheduleAlone: []int{100, 200, 500, 1000, 2000, 5000},
 		realHerds: func(sessions int, p policy) bool {
 			return sessions <= 10_000 || p.name == ours
 		},
@@ -49,14 +55,17 @@ func fullPlan(seed uint64) plan {
 
 func shortPlan(seed uint64) plan {
 	return plan{
-		seed:      seed,
-		lengths:   []time.Duration{time.Second, 30 * time.Second, 5 * time.Minute},
-		repeats:   func(time.Duration) int { return 10 },
-		real:      []time.Duration{time.Second},
-		reals:     4,
-		patience:  3 * time.Second,
-		herds:     []int{100, 1000},
-		realHerds: func(int, policy) bool { return true },
+		seed:          seed,
+		lengths:       []time.Duration{time.Second, 30 * time.Second, 5 * time.Minute},
+		repeats:       func(time.Duration) int { return 10 },
+		real:          []time.Duration{time.Second},
+		reals:         4,
+		patience:      3 * time.Second,
+		herds:         []int{100, 1000},
+		alone:         []int{200},
+		scheduleHerds: []int{1000, 10_000},
+		scheduleAlone: []int{200, 1000},
+		realHerds:     func(int, policy) bool { return true },
 	}
 }
 
@@ -184,9 +193,9 @@ func (p plan) allHerds(t *testing.T) []herd {
 	for _, n := range p.herds {
 		sizes := accountSizes(n)
 		for _, policy := range policies() {
-			h := herd{policy: policy, model: p.medianHerd(sizes, policy, "herd", n, policy.name)}
+			h := herd{policy: policy, model: p.medianHerd(modelRuns, sizes, policy, "herd", n, policy.name)}
 			if p.realHerds(n, policy) {
-				real := runHerd(t, p.rng("herd", n, policy.name), sizes, policy)
+				real := runHerd(t, p.rng("herd", n, policy.name), sizes, policy.name, policy.alone)
 				h.real = &real
 			}
 			herds = append(herds, h)
@@ -195,18 +204,18 @@ func (p plan) allHerds(t *testing.T) []herd {
 	return herds
 }
 
-// medianHerd models a herd modelRuns times and returns the run in the middle, by
+// medianHerd models a herd so many times and returns the run in the middle, by
 // the sessions lost and then by the time until the last is back.
-func (p plan) medianHerd(sizes []int, policy policy, part ...any) herdResult {
+func (p plan) medianHerd(n int, sizes []int, policy policy, part ...any) herdResult {
 	var runs []herdResult
 	r := p.rng(part...)
-	for range modelRuns {
+	for range n {
 		runs = append(runs, modelHerd(r, sizes, policy))
 	}
 	slices.SortFunc(runs, func(a, b herdResult) int {
 		return cmp.Or(cmp.Compare(a.lost, b.lost), cmp.Compare(a.back[len(a.back)-1], b.back[len(b.back)-1]))
 	})
-	return runs[modelRuns/2]
+	return runs[n/2]
 }
 
 const modelRuns = 5

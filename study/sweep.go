@@ -33,7 +33,7 @@ func (p plan) runSweep(t *testing.T) sweep {
 	var s sweep
 	for _, n := range []int{10_000, 100_000} {
 		for _, d := range []time.Duration{5 * time.Second, 10 * time.Second, 25 * time.Second, time.Minute} {
-			s.maxServiceWait = append(s.maxServiceWait, sweepHerd{d, p.medianHerd(accountSizes(n), reconnector(d, 0), "sweep", n, d)})
+			s.maxServiceWait = append(s.maxServiceWait, sweepHerd{d, p.medianHerd(modelRuns, accountSizes(n), reconnector(d, 0), "sweep", n, d)})
 		}
 	}
 	for _, d := range []time.Duration{250 * time.Millisecond, time.Second, 5 * time.Second} {

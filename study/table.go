@@ -99,9 +99,13 @@ func printHerds(w io.Writer, p plan, herds []herd) {
 		"%d accounts; the service answers %d calls a second for each, %d at once, the others get\n"+
 		"ThrottlingException. Model of the policies' waits, the median run of %d; below is the real code.", herdAccounts, herdRate, herdBurst, modelRuns)
 	table(w, title, func(row func(...any)) {
-		row("sessions", "policy", "calls each", "half back", "99 %", "all", "lost")
+		row("sessions", "policy", "calls each", "half back", "99 %", "all", "lost", "all / limit")
 		for _, h := range herds {
-			row(herdCells(h.model)...)
+			over := ""
+			if by, all := h.model.overLimit(accountSizes(h.model.sessions)); all {
+				over = fmt.Sprintf("%.2f", by)
+			}
+			row(append(herdCells(h.model), over)...)
 		}
 	})
 	table(w, "THE SAME BY THE REAL CODE, AND WHAT IT COSTS\n"+
