@@ -187,6 +187,44 @@ func TestTurnsPassOn(t *testing.T) {
 	}
 }
 
+// TestTurnsGrow: once the client is throttled no more, or reaches nobody, those who
+// wait are soon through.
+func TestTurnsGrow(t *testing.T) {
+	for name, then := range map[string]*ssmresumetest.Response{"answers": nil, "resets": ssmresumetest.Reset()} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				srv, client, _ := outage(t)
+				var asked sync.Map
+				var late atomic.Int64
+				over := time.Now().Add(time.Minute)
+				srv.SetRespond(func(r ssmresumetest.Request) *ssmresumetest.Response {
+					time.Sleep(time.Second)
+					switch {
+					case time.Now().Before(over):
+						return ssmresumetest.Throttle()
+					case time.Since(over) > 12*time.Second:
+						return nil
+					}
+					if _, again := asked.LoadOrStore(r.SessionID, true); !again && time.Since(over) > 8*time.Second {
+						late.Add(1)
+					}
+					return then
+				})
+				var all sync.WaitGroup
+				for i := range 500 {
+					all.Go(func() {
+						if _, err := ssmresume.NewReconnector(client, fmt.Sprint("ana-", i)).Resume(t.Context()); err != nil {
+							t.Error(err)
+						}
+					})
+				}
+				all.Wait()
+				same(t, "sessions that have not asked 8 s later", 0, late.Load())
+			})
+		})
+	}
+}
+
 // TestTurnIsLost: the others wait neither for one that hangs in its turn, nor for one
 // that never tells what came of it.
 func TestTurnIsLost(t *testing.T) {
