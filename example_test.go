@@ -14,6 +14,60 @@ import (
 	"github.com/ssmresume/ssmresume/ssmresumetest"
 )
 
+// A session from its start to its end. Its first data channel is lost with the
+// network; when the network is back there is another one, until somebody ends the
+// session.
+func Example() {
+	srv := ssmresumetest.NewServer() // in place of AWS; a real program loads its aws.Config
+	defer srv.Close()
+	client := ssmresume.NewFromConfig(srv.Config())
+
+	sessionID := "ana-0a1b"
+	tokenValue, streamURL := srv.Issue(sessionID) // in place of StartSession
+	first, err := ssmresume.NewOutput(sessionID, tokenValue, streamURL)
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	// serve stands for the client: it dials out.StreamURL, sends out.OpenMessage and
+	// returns when the data channel is lost.
+	serve := func(out *ssmresume.ResumeSessionOutput) {
+		fmt.Println("a data channel, token", out.TokenValue)
+		if out.TokenValue.Equal(first.TokenValue) {
+			srv.SetNetwork(ssmresumetest.Refused)
+		} else {
+			srv.Terminate(sessionID)
+		}
+	}
+
+	rc := ssmresume.NewReconnector(client, sessionID, func(o *ssmresume.ReconnectorOptions) {
+		o.First = first
+		o.OnWait = func(w ssmresume.Wait) {
+			if errors.Is(w.Err, ssmresume.ErrChannelDropped) {
+				return // a channel that is lost at once is waited for, a little
+			}
+			fmt.Println("no network")
+			srv.SetNetwork(ssmresumetest.Up)
+		}
+	})
+	for {
+		out, err := rc.Resume(context.Background())
+		if errors.Is(err, ssmresume.ErrSessionGone) {
+			fmt.Println("the session is gone")
+			return
+		}
+		if err != nil {
+			log.Fatal(err)
+		}
+		serve(out)
+	}
+	// Output:
+	// a data channel, token [redacted]
+	// no network
+	// a data channel, token [redacted]
+	// the session is gone
+}
+
 func ExampleClient_ResumeSession() {
 	srv := ssmresumetest.NewServer() // stands in for AWS; a real program loads its aws.Config
 	defer srv.Close()

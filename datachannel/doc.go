@@ -14,10 +14,19 @@
 //	io.Copy(os.Stdout, s)
 //	code, err := s.Wait()
 //
-// [Session.Forward] and [Session.Dial] are for sessions of type Port. [Attach]
-// opens a session that runs already, by its ID alone; [Session.Detach] leaves one.
-// A program that speaks the agent's protocol itself, on a connection of
-// gorilla/websocket or another package, puts a [Conn] in that connection's place.
+// Most programs need no more than that, with [Session.Forward] in place of Read
+// and Write where the session is of type Port; the zero value of [Options] is
+// right for them. For the others there are
+//
+//   - [Session.Dial], one connection to the session's port, without a listener,
+//   - [Attach], which opens a session that runs already, by its ID alone, and
+//     [Session.Detach], which leaves one to be attached to,
+//   - [Options.DataKeys], for sessions that are encrypted with AWS KMS,
+//   - [Dial], for a program that speaks the agent's protocol itself, on a connection
+//     of gorilla/websocket or another package: a [Conn] takes that connection's
+//     place,
+//   - package [github.com/ssmresume/ssmresume/datachannel/datachanneltest], Session
+//     Manager in the process of your tests.
 //
 // # What becomes of a session when the network goes
 //

@@ -18,6 +18,8 @@ type EndedError struct {
 	err     error
 }
 
+// Error returns the service's words, with control characters escaped, or what
+// [EndedError.Unwrap] says.
 func (e *EndedError) Error() string {
 	switch {
 	case e.err != nil:

@@ -13,6 +13,7 @@ import (
 	"github.com/ssmresume/ssmresume"
 	"github.com/ssmresume/ssmresume/datachannel"
 	"github.com/ssmresume/ssmresume/datachannel/datachanneltest"
+	"github.com/ssmresume/ssmresume/ssmresumetest"
 )
 
 // greet is a program that asks for a name.
@@ -21,6 +22,46 @@ func greet(_ context.Context, t *datachanneltest.Terminal) int {
 	name, _ := bufio.NewReader(t.Stdin).ReadString('\n')
 	fmt.Fprintf(t.Stdout, "hello, %s", name)
 	return 0
+}
+
+// A session from its start to its end. The network is away when a line is typed;
+// the line arrives when the network is back, once, and so does what was printed.
+// Nobody but OnEvent is told.
+func Example() {
+	srv := datachanneltest.NewServer() // in place of AWS; a real program loads its aws.Config
+	defer srv.Close()
+	first, _ := srv.Start(datachanneltest.Options{Program: greet}) // in place of StartSession
+	client := ssmresume.NewFromConfig(srv.Config())
+
+	s, err := datachannel.Open(context.Background(), client, first, func(o *datachannel.Options) {
+		o.OnEvent = func(e datachannel.Event) {
+			if e.Kind == datachannel.Waiting { // once or more
+				srv.SetNetwork(ssmresumetest.Up)
+				return
+			}
+			fmt.Println(e.Kind)
+		}
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer s.Close()
+	srv.SetNetwork(ssmresumetest.Refused)
+	fmt.Fprintln(s, "Ana")
+	out, err := io.ReadAll(s)
+	if err != nil {
+		log.Fatal(err)
+	}
+	if _, err := s.Wait(); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Printf("%s", out)
+	// Output:
+	// opened
+	// lost
+	// resumed
+	// ended
+	// name? hello, Ana
 }
 
 func ExampleOpen() {
@@ -40,40 +81,6 @@ func ExampleOpen() {
 		log.Fatal(err)
 	}
 	// Output: name? hello, Ana
-}
-
-// The channel is lost twice, and nobody but OnEvent is told.
-func ExampleOptions_onEvent() {
-	srv := datachanneltest.NewServer()
-	defer srv.Close()
-	first, session := srv.Start(datachanneltest.Options{Program: greet})
-	client := ssmresume.NewFromConfig(srv.Config())
-
-	s, err := datachannel.Open(context.Background(), client, first, func(o *datachannel.Options) {
-		o.OnEvent = func(e datachannel.Event) {
-			if e.Kind != datachannel.Waiting { // there may be one or none
-				fmt.Println(e.Kind)
-			}
-		}
-	})
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer s.Close()
-	session.CloseChannel(1000, "Bye") // as AWS does about once an hour
-	fmt.Fprintln(s, "Ana")
-	out, err := io.ReadAll(s)
-	if err != nil {
-		log.Fatal(err)
-	}
-	s.Wait()
-	fmt.Printf("%s", out)
-	// Output:
-	// opened
-	// lost
-	// resumed
-	// ended
-	// name? hello, Ana
 }
 
 // A session that another process started, and that was left or lost, by its ID.

@@ -77,11 +77,20 @@ func (s State) SessionID() string {
 	return s.reveal().SessionID
 }
 
-func (State) String() string                { return redacted }
-func (State) Format(w fmt.State, _ rune)    { io.WriteString(w, redacted) }
-func (State) LogValue() slog.Value          { return slog.StringValue(redacted) }
-func (State) MarshalText() ([]byte, error)  { return []byte(redacted), nil }
-func (*State) UnmarshalText(_ []byte) error { return errors.New("datachannel: use ParseState") }
+// String returns "[redacted]".
+func (State) String() string { return redacted }
+
+// Format prints "[redacted]", whatever the verb.
+func (State) Format(w fmt.State, _ rune) { io.WriteString(w, redacted) }
+
+// LogValue returns "[redacted]".
+func (State) LogValue() slog.Value { return slog.StringValue(redacted) }
+
+// MarshalText returns "[redacted]", in encoding/json and encoding/xml too.
+func (State) MarshalText() ([]byte, error) { return []byte(redacted), nil }
+
+// UnmarshalText fails: a State does not print itself. Use [ParseState].
+func (*State) UnmarshalText([]byte) error { return errors.New("datachannel: use ParseState") }
 
 // Detach leaves the session, to be attached to again by [Attach] with the State
 // that it returns, or without. It waits until the agent has acknowledged what

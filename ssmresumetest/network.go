@@ -33,6 +33,7 @@ const (
 	Silent
 )
 
+// String returns the constant's name in lower case, such as "refused".
 func (n Network) String() string {
 	switch n {
 	case Up:

@@ -7,9 +7,32 @@
 //	defer srv.Close()
 //	client := ssmresume.NewFromConfig(srv.Config())
 //
-// Every AWS client can be pointed at it: the SDKs, the AWS CLI, boto3. Faults of
-// the service are ordered with [Server.SetRespond], those of the network with
-// [Server.SetNetwork].
+// Most tests need no more than that, with [Server.Terminate] and
+// [Server.SetNetwork]. A program that uses package datachannel is tested with
+// package [github.com/ssmresume/ssmresume/datachannel/datachanneltest], whose
+// server is this one and a data channel with an agent behind it.
+//
+// Every AWS client can be pointed at it: the SDKs, the AWS CLI, boto3.
+//
+// # What a test can order
+//
+// At any time, from any goroutine:
+//
+//   - Sessions: [Server.AddSession], [Server.Issue], and their ends,
+//     [Server.Terminate] and [Server.TimeOut].
+//   - Faults of the service, or of a proxy before it: [Server.SetRespond], with
+//     [Fail], [Throttle], [Hang], [Reset] and the other answers;
+//     [Server.SetRateLimit].
+//   - Faults of the network: [Server.SetNetwork], [Server.ResetConnections] and
+//     [Server.ForgetConnections].
+//   - Credentials and clock: [Server.SetCredentials], [Server.ExpireCredentials]
+//     and [Server.SetClockOffset].
+//   - What else there is: [Server.SetOperation] for other calls of the service,
+//     [Server.SetDataChannel] for the WebSocket, and [Server.Listen] for what is
+//     not HTTP.
+//
+// [Server.Requests] has what came. In a testing/synctest bubble use
+// [NewPipeServer].
 package ssmresumetest
 
 import (

@@ -8,8 +8,12 @@
 //	client := ssmresume.NewFromConfig(srv.Config())
 //
 // first is what StartSession would have answered, for a client to open. session
-// is the handle by which the test orders faults and sees what the agent sees. The
-// AWS CLI can start sessions, too: see [Server.SetStart].
+// is the handle by which the test orders faults and sees what the agent sees.
+//
+// Most tests need no more than that, with [Session.CloseChannel] and SetNetwork of
+// the embedded [ssmresumetest.Server]. A program that starts its sessions itself,
+// such as the AWS CLI, gets them by [Server.SetStart]. For a program that only
+// calls ResumeSession, package ssmresumetest alone is enough.
 //
 // # Faults
 //
@@ -44,7 +48,7 @@
 //		first, session := srv.Start(datachanneltest.Options{Program: idle})
 //		ctx, cancel := context.WithCancel(t.Context())
 //		ended := make(chan error)
-//		go func() { ended <- hold(ctx, srv.Config(), first, func() {}) }()
+//		go func() { ended <- hold(ctx, srv.Config(), first) }() // the program under test
 //		for range 24 {
 //			time.Sleep(time.Hour)
 //			session.CloseChannel(1000, "Bye")

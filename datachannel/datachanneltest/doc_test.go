@@ -6,6 +6,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/ssmresume/ssmresume"
+	"github.com/ssmresume/ssmresume/datachannel"
 	"github.com/ssmresume/ssmresume/datachannel/datachanneltest"
 )
 
@@ -17,7 +20,7 @@ func TestADay(t *testing.T) {
 		first, session := srv.Start(datachanneltest.Options{Program: idle})
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error)
-		go func() { ended <- hold(ctx, srv.Config(), first, func() {}) }()
+		go func() { ended <- hold(ctx, srv.Config(), first) }() // the program under test
 		for range 24 {
 			time.Sleep(time.Hour)
 			session.CloseChannel(1000, "Bye")
@@ -29,6 +32,16 @@ func TestADay(t *testing.T) {
 		cancel()
 		<-ended
 	})
+}
+
+func hold(ctx context.Context, cfg aws.Config, first *ssmresume.ResumeSessionOutput) error {
+	s, err := datachannel.Open(ctx, ssmresume.NewFromConfig(cfg), first)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	_, err = s.Wait()
+	return err
 }
 
 func idle(ctx context.Context, _ *datachanneltest.Terminal) int {

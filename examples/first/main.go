@@ -104,7 +104,10 @@ func dial(ctx context.Context, client *ssmresume.Client, out *ssmresume.ResumeSe
 	if err != nil {
 		return nil, err
 	}
-	conn, resp, err := websocket.Dial(ctx, out.StreamURL.DialURL(), &websocket.DialOptions{HTTPClient: client.HandshakeClient(), HTTPHeader: header})
+	conn, resp, err := websocket.Dial(ctx, out.StreamURL.DialURL(), &websocket.DialOptions{
+		HTTPClient: client.HandshakeClient(),
+		HTTPHeader: header,
+	})
 	if resp != nil && (resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden) {
 		return nil, fmt.Errorf("%w: %s", errRefused, resp.Status)
 	}

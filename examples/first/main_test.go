@@ -216,7 +216,7 @@ func TestGorilla(t *testing.T) {
 // TestDocs: what the package comment of ssmresume quotes stands in this program.
 func TestDocs(t *testing.T) {
 	code := read(t, "main.go")
-	_, quote, _ := strings.Cut(read(t, "../../doc.go"), "from examples/first:\n//\n")
+	_, quote, _ := strings.Cut(read(t, "../../doc.go"), "examples/first does it:\n//\n")
 	quote, _, _ = strings.Cut(quote, "\n//\n//")
 	rest, lines := code, 0
 	for line := range strings.Lines(quote + "\n") {
