@@ -177,18 +177,16 @@ func outagePanel(cells []cell, kind outageKind) (*plot.Plot, error) {
 			s.GlyphStyle = looks[i].Glyph()
 			panel.Add(s)
 		}
-		if len(gone.XYs) > 0 {
-			labels, err := plotter.NewLabels(gone)
+		for j := range gone.XYs {
+			label, err := plotter.NewLabels(plotter.XYLabels{XYs: gone.XYs[j : j+1], Labels: gone.Labels[j : j+1]})
 			if err != nil {
 				return nil, err
 			}
-			for j := range labels.TextStyle {
-				labels.TextStyle[j].Font.Size = 9.5
-				labels.TextStyle[j].Color = looks[i].Color
-				labels.TextStyle[j].XAlign = draw.XCenter
-			}
-			labels.Offset = vg.Point{Y: vg.Points(5)}
-			panel.Add(labels)
+			label.TextStyle[0].Font.Size = 9
+			label.TextStyle[0].Color = looks[i].Color
+			label.TextStyle[0].XAlign = draw.XCenter
+			label.Offset = vg.Point{Y: vg.Points(5 + float64((i+j)%2)*10)} // neighbours would touch
+			panel.Add(label)
 		}
 	}
 	panel.X.Min, panel.X.Max = 0.6, 3000
@@ -255,7 +253,7 @@ func herdPlot(herds []herd) figure.Content {
 		dc := draw.New(canvas)
 		figure.Sheet(dc)
 		p.Draw(draw.Crop(dc, vg.Points(8), -vg.Points(14), vg.Points(6), -vg.Points(8)))
-		at := draw.Crop(dc, vg.Points(width*0.36), -vg.Points(24), vg.Points(58), 0)
+		at := draw.Crop(dc, vg.Points(width*0.36), -vg.Points(24), vg.Points(172), 0)
 		box := legend.Rectangle(at)
 		dc.FillPolygon(color.White, []vg.Point{{X: at.Min.X - 6, Y: box.Min.Y - 6}, {X: at.Max.X, Y: box.Min.Y - 6}, {X: at.Max.X, Y: box.Max.Y + 6}, {X: at.Min.X - 6, Y: box.Max.Y + 6}})
 		legend.Draw(at)
