@@ -21,6 +21,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/smithy-go"
+	"github.com/ssmresume/ssmresume"
 	"github.com/ssmresume/ssmresume/ssmresumetest"
 )
 
@@ -220,17 +221,35 @@ func TestPlugin13GivesUp(t *testing.T) {
 }
 
 // TestLogin: somebody who has logged in has the session back when the provider is
-// asked next, which is done by the minute at first.
+// asked next, which is by the minute at first, or at once if Wake is told.
 func TestLogin(t *testing.T) {
-	for policy, longest := range map[string]time.Duration{ours: 75 * time.Second, sdkTuned.name: 2 * time.Second} {
-		for _, p := range policies() {
-			if p.name != policy {
-				continue
-			}
-			res := trial{away: 5 * time.Minute, idle: time.Second}.onFakeClock(t, setting{kind: lapsed, policy: p}, patience)
-			if res.outcome != resumed || res.after < 0 || res.after > longest || res.asks == 0 {
-				t.Errorf("%s: %+v, want it resumed within %v of the login", policy, res, longest)
-			}
+	const away = 5 * time.Minute
+	woken := reconnector(0, 0)
+	woken.start = func(cfg aws.Config) (one, resume call) {
+		client, wake := ssmresume.NewFromConfig(cfg), make(chan struct{}, 1)
+		rc := ssmresume.NewReconnector(client, sessionID, func(o *ssmresume.ReconnectorOptions) { o.Wake = wake })
+		one = func(ctx context.Context) error {
+			_, err := client.ResumeSession(ctx, &ssmresume.ResumeSessionInput{SessionID: sessionID})
+			return err
+		}
+		return one, func(ctx context.Context) error {
+			time.AfterFunc(away, func() { wake <- struct{}{} })
+			_, err := rc.Resume(ctx)
+			return err
+		}
+	}
+	for name, tc := range map[string]struct {
+		policy  policy
+		longest time.Duration
+	}{
+		"told of it": {woken, time.Second},
+		"not told":   {reconnector(0, 0), 75 * time.Second},
+		"tuned loop": {sdkTuned, 2 * time.Second},
+	} {
+		res := trial{away: away, idle: time.Second}.onFakeClock(t, setting{kind: lapsed, policy: tc.policy}, patience)
+		t.Logf("%s: after %v, asked %d times", name, res.after, res.asks)
+		if res.outcome != resumed || res.after < 0 || res.after > tc.longest || res.asks == 0 {
+			t.Errorf("%s: %+v, want it resumed within %v of the login", name, res, tc.longest)
 		}
 	}
 }
