@@ -195,8 +195,8 @@ func (e *end) setDeadline(d *deadline, t time.Time) error {
 	}
 	d.stop()
 	d.at = t
-	if !t.IsZero() {
-		d.timer = time.AfterFunc(time.Until(t), func() {
+	if left := time.Until(t); left > 0 { // the race detector of Go 1.26 may crash at a timer of a bubble that is due at once
+		d.timer = time.AfterFunc(left, func() {
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			w.change.Broadcast()
