@@ -19,7 +19,7 @@ import (
 // The policies, in the order of policies.
 var looks = []figure.Look{
 	{Color: color.RGBA{R: 0x00, G: 0x5a, B: 0xb5, A: 0xff}, Shape: draw.CircleGlyph{}, Width: vg.Points(2.4)},
-	{Color: color.RGBA{R: 0x77, G: 0x77, B: 0x77, A: 0xff}, Shape: draw.CrossGlyph{}, Dashes: []vg.Length{vg.Points(1.5), vg.Points(2.5)}, Width: vg.Points(1.6)},
+	{Color: color.RGBA{R: 0x60, G: 0x60, B: 0x60, A: 0xff}, Shape: draw.CrossGlyph{}, Dashes: []vg.Length{vg.Points(1.5), vg.Points(2.5)}, Width: vg.Points(1.6)},
 	{Color: color.RGBA{R: 0xd5, G: 0x5e, B: 0x00, A: 0xff}, Shape: draw.TriangleGlyph{}, Dashes: []vg.Length{vg.Points(6), vg.Points(3)}, Width: vg.Points(1.4)},
 	{Color: color.Black, Shape: draw.BoxGlyph{}, Dashes: []vg.Length{vg.Points(8), vg.Points(2), vg.Points(1.5), vg.Points(2)}, Width: vg.Points(1.4)},
 	{Color: color.RGBA{R: 0x9c, G: 0x27, B: 0xb0, A: 0xff}, Shape: draw.RingGlyph{}, Dashes: []vg.Length{vg.Points(1.5), vg.Points(1.5)}, Width: vg.Points(2)},
@@ -31,18 +31,18 @@ const (
 	leastShown  = 0.1
 	longest     = 3600
 	lostRow     = 9000
-	lostNote    = 27000
-	shownHeight = 60000
+	lostNote    = 42000
+	shownHeight = 90000
 )
 
 // panels are the outages that are drawn. Look-ups of 5 s are in the tables.
-var panels = [][]outageKind{{refused, unanswered, unansweredSamePath}, {silent, slow10, lapsed}}
+var panels = [][]outageKind{{refused, silent}, {unanswered, unansweredSamePath}, {slow10, lapsed}}
 
 // outagePlot has a panel for each kind of outage: the median until a session is
 // back, with a bar up to the 95 % quantile.
 func outagePlot(cells []cell) figure.Content {
 	return func(w io.Writer) error {
-		const width, height, head = 940, 800, 34
+		const width, height, head = 620, 1080, 52 // two columns: it is to be read on a telephone too
 		canvas := vgsvg.New(vg.Points(width), vg.Points(height))
 		dc := draw.New(canvas)
 		figure.Sheet(dc)
@@ -56,7 +56,9 @@ func outagePlot(cells []cell) figure.Content {
 				rows[i] = append(rows[i], panel)
 			}
 		}
-		rows[len(rows)-1][1].X.Label.Text = "length of the outage"
+		for _, panel := range rows[len(rows)-1] {
+			panel.X.Label.Text = "length of the outage"
+		}
 		tiles := draw.Tiles{Rows: len(rows), Cols: len(rows[0]), PadX: vg.Points(14), PadY: vg.Points(14), PadTop: vg.Points(head + 4), PadBottom: vg.Points(8), PadLeft: vg.Points(26), PadRight: vg.Points(10)}
 		for i, row := range plot.Align(rows, tiles, dc) {
 			for j, c := range row {
@@ -75,7 +77,7 @@ func outagePlot(cells []cell) figure.Content {
 			line := &plotter.Line{LineStyle: looks[i].Line()}
 			points := &plotter.Scatter{GlyphStyle: looks[i].Glyph()}
 			legend.Add(policy.name, line, points)
-			legend.Draw(draw.Crop(dc, vg.Points(44+float64(i)*178), 0, 0, -vg.Points(12)))
+			legend.Draw(draw.Crop(dc, vg.Points(44+float64(i%3)*186), 0, 0, -vg.Points(12+float64(i/3)*20)))
 		}
 		return figure.WriteSVG(w, canvas)
 	}
