@@ -365,6 +365,8 @@ func TestUnknownType(t *testing.T) {
 	}
 }
 
+// TestPortInUse: the port is somebody else's. The agent's words are shown, and do
+// nothing to the terminal.
 func TestPortInUse(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -377,11 +379,16 @@ func TestPortInUse(t *testing.T) {
 	first, session := f.srv.Start(datachanneltest.Options{
 		Dial:       func(context.Context) (net.Conn, error) { return nil, errors.New("nobody dials") },
 		Properties: map[string]string{"portNumber": "80", "localPortNumber": port, "type": "LocalPortForwarding"},
+
+		CustomerMessage: "Grüße\x1b]0;of the agent\a",
 	})
 	got := f.end(f.plugin(first, parameters, f.srv.URL()))
 	want := fmt.Sprintf("Cannot perform start session: listen tcp %s: bind: ", l.Addr())
 	if got.status != 1 || !strings.HasPrefix(got.stderr, want) {
 		t.Errorf("%+v", got)
+	}
+	if greeting := "\nGrüße\\x1b]0;of the agent\\a\n"; !strings.HasSuffix(got.stdout, greeting) {
+		t.Errorf("standard output is %q, want it to end with %q", got.stdout, greeting)
 	}
 	select {
 	case <-session.Done():

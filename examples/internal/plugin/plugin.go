@@ -108,7 +108,7 @@ func (r *Request) Run() (status int, err error) {
 	if !onStandardStreams(s) {
 		fmt.Printf("\nStarting session with SessionId: %s\n", s.ID())
 		if m := s.CustomerMessage(); m != "" {
-			fmt.Println(m)
+			fmt.Println(printable(m)) // the agent's: a port has no business with the terminal
 		}
 	}
 	switch {

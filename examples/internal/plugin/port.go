@@ -39,7 +39,7 @@ func listen(s *datachannel.Session) (net.Listener, error) {
 	if p["localConnectionType"] == "unix" {
 		l, err := net.Listen("unix", p["localUnixSocket"])
 		if err == nil {
-			fmt.Printf("Unix socket %s opened for sessionId %s.\n", p["localUnixSocket"], s.ID())
+			fmt.Printf("Unix socket %s opened for sessionId %s.\n", printable(p["localUnixSocket"]), s.ID())
 		}
 		return l, err
 	}
